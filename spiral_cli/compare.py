@@ -1,0 +1,60 @@
+"""`spiral evaluate`: teacher and student measured again, side by side, from their files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from spiral_cli.compress import build_task
+from spiral_cli.errors import MissingError
+from spiral_cli.evaluate import Evaluator, bytes_on_disk, layer_sizes, measure_size
+from spiral_cli.guard import drop, monitor_mode
+from spiral_cli.models.load import load_model
+from spiral_cli.pruning.prunable import find_prunable
+from spiral_cli.recipe import Recipe
+from spiral_cli.tasks.image_classification import ImageClassification
+from spiral_cli.training.device import use_device
+
+
+def compare(recipe: Recipe, student: Path, teacher: Path | None) -> dict[str, Any]:
+    """Measure a student, and its teacher where there is one, on the recipe's test part.
+
+    Returns:
+        ``{"monitor", "student": {...}, "teacher": {...} | None, "drop": x | None}`` where each model
+        has ``path``, ``metrics`` by split, ``parameters``, ``nonzero``, ``sparsity``, ``density``,
+        ``bytes``, ``gzip_bytes`` and ``layers``. ``drop`` is on test, positive is worse.
+
+    Raises:
+        MissingError: a file or the data are missing.
+    """
+    use_device(recipe.device, recipe.seed)
+    task = build_task(recipe)
+    ours = measure(recipe, task, student)
+    theirs = measure(recipe, task, teacher) if teacher is not None else None
+    guard, lost = recipe.guard, None
+    if theirs is not None:
+        mode = monitor_mode(guard.monitor, guard.mode)
+        lost = drop(theirs["metrics"]["test"][guard.monitor], ours["metrics"]["test"][guard.monitor], mode)
+    return {"monitor": guard.monitor, "student": ours, "teacher": theirs, "drop": lost}
+
+
+def measure(recipe: Recipe, task: ImageClassification, path: Path) -> dict[str, Any]:
+    """Return what `compare` says of one model."""
+    if not path.is_file():
+        raise MissingError(f"there is no model {path}; run spiral compress first, or name a .keras file")
+    model = load_model(str(path))
+    prunable, _ = find_prunable(model, recipe.prune.targets, recipe.prune.ignore)
+    evaluator = Evaluator(task, model, task.head(model))
+    size = measure_size(model, prunable)
+    raw, packed = bytes_on_disk(path)
+    return {
+        "path": str(path),
+        "metrics": {"test": evaluator.metrics(task.dataset.test)},
+        "parameters": size.parameters,
+        "nonzero": size.nonzero,
+        "sparsity": size.sparsity,
+        "density": size.density,
+        "bytes": raw,
+        "gzip_bytes": packed,
+        "layers": layer_sizes(prunable),
+    }

@@ -1,0 +1,173 @@
+"""The whole job in order: teacher, rounds, choice, export, report."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from spiral_cli import registry
+from spiral_cli.errors import SpiralError
+from spiral_cli.evaluate import Evaluator, measure_size
+from spiral_cli.events import Listener, Notice
+from spiral_cli.export.artifact import Chosen, failed, prove
+from spiral_cli.guard import Row
+from spiral_cli.models.load import load_model
+from spiral_cli.prepare import open_run
+from spiral_cli.recipe import Recipe
+from spiral_cli.report.build import build_report, rounds_csv
+from spiral_cli.rounds import run_rounds
+from spiral_cli.run import Ledger, RunFolder, atomic_path, write_json, write_text
+from spiral_cli.select import select
+from spiral_cli.student import Workbench, set_up
+from spiral_cli.tasks.image_classification import ImageClassification
+from spiral_cli.teacher import TrainedTeacher, train_or_load_teacher
+from spiral_cli.training.control import Control, TimeIsUp
+from spiral_cli.training.device import use_device
+
+
+def compress(
+    recipe: Recipe,
+    run: RunFolder,
+    *,
+    listen: Listener,
+    control: Control,
+    fresh: bool = False,
+    teacher_from: Path | None = None,
+) -> dict[str, Any]:
+    """Run a recipe from teacher to chosen student, or go on where it stopped; return the report.
+
+    Raises:
+        SpiralError: as each stage; what is finished stays in the run folder.
+    """
+    with run.claimed():
+        open_run(recipe, run, fresh=fresh, teacher_from=teacher_from)
+        use_device(recipe.device, recipe.seed)
+        task = build_task(recipe)
+        teacher = train_or_load_teacher(recipe, task, run, listen=listen, control=control)
+        bench = set_up(recipe, task, teacher, run, listen=listen, control=control)
+        try:
+            rows, in_time = run_rounds(bench, listen=listen, control=control), True
+        except TimeIsUp:
+            rows, in_time = bench.stored_rows(listen), False
+            listen(Notice("the time given by --max-minutes is up; ending with what was accepted so far", "warning"))
+        return finish(bench, rows, in_time, listen)
+
+
+def train_teacher(
+    recipe: Recipe, run: RunFolder, *, listen: Listener, control: Control, fresh: bool = False
+) -> dict[str, Any]:
+    """Train and store the teacher of a run, or find it there; return its record.
+
+    Raises:
+        SpiralError: as `train_or_load_teacher`.
+    """
+    with run.claimed():
+        open_run(recipe, run, fresh=fresh)
+        use_device(recipe.device, recipe.seed)
+        teacher = train_or_load_teacher(recipe, build_task(recipe), run, listen=listen, control=control)
+        return {
+            "path": str(run.teacher),
+            "parameters": teacher.model.count_params(),
+            "metrics": {"validation": dict(teacher.metrics)},
+            "seconds": teacher.seconds,
+        }
+
+
+def build_task(recipe: Recipe) -> ImageClassification:
+    """Return the recipe's task with its data loaded."""
+    return registry.tasks.get(recipe.task)(recipe)
+
+
+def finish(bench: Workbench, rows: Sequence[Row], in_time: bool, listen: Listener) -> dict[str, Any]:
+    """Choose, export, measure on the test part, and write the report."""
+    recipe, run, task, teacher = bench.recipe, bench.run, bench.task, bench.teacher
+    selected, artifacts = None, []
+    row, source = choose(bench, rows)
+    if row is not None:
+        with atomic_path(run.student) as temporary:
+            shutil.copyfile(source, temporary)
+        write_text(run.preprocessing, task.preprocessing.to_json())
+        model = load_model(str(run.student))
+        chosen = Chosen(model, Evaluator(task, model, bench.evaluator.head), run)
+        selected = describe(bench, chosen, row)
+        artifacts = [export(kind, chosen, listen) for kind in recipe.export]
+    status = "time_limit" if not in_time else "ok" if selected and selected["within_budget"] else "budget_not_met"
+    dense = bench.ledger.find("dense")
+    report = build_report(
+        recipe=recipe.model_dump(mode="json"),
+        teacher=describe_teacher(teacher, task),
+        student={"seconds": dense["seconds"] if dense else 0.0, "skipped": [asdict(one) for one in bench.skipped]},
+        rows=rows,
+        selected=selected,
+        artifacts=artifacts,
+        status=status,
+        versions=versions(),
+    )
+    write_text(run.rounds_csv, rounds_csv(rows))
+    write_json(run.report, report)
+    if in_time:
+        made = (run.report, run.rounds_csv, *((run.student, run.preprocessing) if selected else ()))
+        bench.ledger.append("finished", status=status, files=made)
+    return report
+
+
+def choose(bench: Workbench, rows: Sequence[Row]) -> tuple[Row | None, Path]:
+    """Return the chosen row and its file: an accepted one, else the failed one with the smallest drop."""
+    row = select(rows, bench.recipe.select, bench.recipe.guard.max_drop)
+    if row is not None:
+        return row, bench.run.round(row["round"]).student
+    return min(rows, key=lambda one: one["drop"], default=None), bench.run.best_failed
+
+
+def describe(bench: Workbench, chosen: Chosen, row: Row) -> dict[str, Any]:
+    """Return the report's ``selected``: read from the stored file, with test metrics."""
+    from spiral_cli.pruning.prunable import find_prunable
+
+    prunable, _ = find_prunable(chosen.model, bench.recipe.prune.targets, bench.recipe.prune.ignore)
+    size = measure_size(chosen.model, prunable)
+    return {
+        "round": row["round"],
+        "attempt": row["attempt"],
+        "within_budget": row["accepted"],
+        "path": bench.run.relative(bench.run.student),
+        "sparsity": size.sparsity,
+        "density": size.density,
+        "nonzero": size.nonzero,
+        "parameters": size.parameters,
+        "metrics": {**row["metrics"], "test": chosen.evaluator.metrics(bench.task.dataset.test)},
+    }
+
+
+def describe_teacher(teacher: TrainedTeacher, task: ImageClassification) -> dict[str, Any]:
+    """Return the report's ``teacher`` with test metrics, and its training time."""
+    test = teacher.evaluator.metrics(task.dataset.test)
+    return {
+        "parameters": teacher.model.count_params(),
+        "metrics": {"validation": dict(teacher.metrics), "test": test},
+        "seconds": teacher.seconds,
+    }
+
+
+def export(kind: str, chosen: Chosen, listen: Listener) -> Mapping[str, Any]:
+    """Export the student as ``kind`` and prove the file; a failure is an entry, not the end of the run."""
+    try:
+        return prove(kind, registry.exporters.get(kind)(chosen), chosen)
+    except (SpiralError, ValueError, RuntimeError) as error:
+        listen(Notice(f"export to {kind} failed: {error}", "warning"))
+        return failed(kind, str(error))
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what decides the result."""
+    found = {"python": platform.python_version()}
+    for package in ("spiral-cli", "tensorflow", "keras", "numpy"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found

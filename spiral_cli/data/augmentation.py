@@ -1,0 +1,200 @@
+"""Standard augmentation of images by Keras layers, as a fixed number of views of each image.
+
+An augmentation is a function from the recipe's value (None where it stands alone) and a `Canvas`
+to a Keras layer. Its random numbers come from seeds that `augmented_views` sets, so that each
+view is a function of (seed, sample, view).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from spiral_cli.data.preprocessing import stored_range
+from spiral_cli.data.splits import Split
+from spiral_cli.errors import UsageError
+from spiral_cli.registry import augmentations
+
+# Fixed, and the last batch is filled up, so that a view does not depend on how many images there are.
+BATCH = 256
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """The images to augment: their size in pixels and the (lowest, highest) value they are stored in."""
+
+    height: int
+    width: int
+    value_range: tuple[float, float]
+
+
+@augmentations.register("flip")
+def flip(value: Any, canvas: Canvas) -> keras.layers.Layer:
+    """Mirror left and right, for half of the images; takes no value."""
+    no_value("flip", value)
+    return keras.layers.RandomFlip("horizontal")
+
+
+@augmentations.register("flip_vertical")
+def flip_vertical(value: Any, canvas: Canvas) -> keras.layers.Layer:
+    """Mirror top and bottom, for half of the images; takes no value."""
+    no_value("flip_vertical", value)
+    return keras.layers.RandomFlip("vertical")
+
+
+@augmentations.register("crop")
+def crop(value: Any, canvas: Canvas) -> keras.layers.Layer:
+    """Pad by so many pixels of the lowest value, then crop to size at a random place (He et al. 2016)."""
+    most = min(canvas.height, canvas.width) - 1
+    pixels = number("crop", value, 1, most, "pixels, for example crop: 4")
+    # Padding by p and cropping is shifting by -p to p whole pixels. Keras' RandomCrop draws one place
+    # for a whole batch; a translation to the nearest pixel draws one an image, and the half pixel
+    # added makes the outermost shifts as likely as the others.
+    reach = np.floor(pixels) + 0.5
+    return keras.layers.RandomTranslation(
+        float(reach / canvas.height),
+        float(reach / canvas.width),
+        fill_mode="constant",
+        fill_value=canvas.value_range[0],
+        interpolation="nearest",
+    )
+
+
+@augmentations.register("rotate")
+def rotate(value: Any, canvas: Canvas) -> keras.layers.Layer:
+    """Turn by up to so many degrees either way; the corners are filled by reflection."""
+    degrees = number("rotate", value, 0, 180, "degrees, for example rotate: 15")
+    return keras.layers.RandomRotation(degrees / 360)
+
+
+@augmentations.register("zoom")
+def zoom(value: Any, canvas: Canvas) -> keras.layers.Layer:
+    """Zoom in or out by up to this fraction, keeping the aspect."""
+    return keras.layers.RandomZoom(number("zoom", value, 0, 0.99, "a fraction, for example zoom: 0.1"))
+
+
+@augmentations.register("translate")
+def translate(value: Any, canvas: Canvas) -> keras.layers.Layer:
+    """Shift by up to this fraction of height and width; the border is filled by reflection."""
+    fraction = number("translate", value, 0, 1, "a fraction, for example translate: 0.1")
+    return keras.layers.RandomTranslation(fraction, fraction)
+
+
+@augmentations.register("contrast")
+def contrast(value: Any, canvas: Canvas) -> keras.layers.Layer:
+    """Stretch values about their mean by a factor of up to this much above or below 1."""
+    fraction = number("contrast", value, 0, 1, "a fraction, for example contrast: 0.2")
+    return keras.layers.RandomContrast(fraction, value_range=canvas.value_range)
+
+
+@augmentations.register("brightness")
+def brightness(value: Any, canvas: Canvas) -> keras.layers.Layer:
+    """Add up to this fraction of the value range to all pixels, or take it away."""
+    fraction = number("brightness", value, 0, 1, "a fraction, for example brightness: 0.2")
+    return keras.layers.RandomBrightness(fraction, value_range=canvas.value_range)
+
+
+def no_value(name: str, value: Any) -> None:
+    """Refuse a value.
+
+    Raises:
+        UsageError: there is one.
+    """
+    if value is not None:
+        raise UsageError(f"data.augment: {name} takes no value, received {value!r}; write - {name}")
+
+
+def number(name: str, value: Any, low: float, high: float, unit: str) -> float:
+    """Return ``value`` if it is a number above 0 in [low, high].
+
+    Raises:
+        UsageError: it is not.
+    """
+    numeric = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (numeric and value > 0 and low <= value <= high):
+        raise UsageError(f"data.augment: {name} received {value!r}; allowed are {low:g} to {high:g} {unit}")
+    return float(value)
+
+
+def build_layers(augment: Sequence[str | dict[str, Any]], canvas: Canvas) -> list[keras.layers.Layer]:
+    """Return the layers of the recipe's `data.augment`, in its order.
+
+    Raises:
+        UsageError: an unknown name, or a value out of range.
+    """
+    layers = []
+    for item in augment:
+        entry = {item: None} if isinstance(item, str) else item
+        if len(entry) != 1:
+            raise UsageError(
+                f"data.augment: received {item!r}; an item is one name, or one name with its value"
+            )
+        ((name, value),) = entry.items()
+        layers.append(augmentations.get(name)(value, canvas))
+    return layers
+
+
+def augmented_views(
+    split: Split, augment: Sequence[str | dict[str, Any]], views: int, seed: int, scale: str
+) -> np.ndarray:
+    """Return ``views`` augmented copies of each image, the same bytes for the same arguments.
+
+    View v of sample i depends on (seed, i, v) and the image alone, not on how many images there are.
+
+    Args:
+        split: its ``x`` (n, h, w, c) is augmented, as stored.
+        augment: the recipe's `data.augment`.
+        scale: the recipe's `data.scale`; it bounds the values of float images.
+
+    Returns:
+        (views, n, h, w, c) of the type of ``x``.
+
+    Raises:
+        UsageError: an unknown augmentation, or a value out of range.
+    """
+    x = split.x
+    canvas = Canvas(x.shape[1], x.shape[2], stored_range(x.dtype, scale))
+    layers = build_layers(augment, canvas)
+    states = [state for layer in layers for state in layer.variables if state.name == "seed_generator_state"]
+    transform = compiled(layers, states, x.dtype)
+    result = np.empty((views, *x.shape), x.dtype)
+    for start in range(0, len(x), BATCH):
+        batch = x[start : start + BATCH]
+        full = np.concatenate([batch, np.zeros((BATCH - len(batch), *x.shape[1:]), x.dtype)])
+        for view in range(views):
+            seeds = batch_seeds(seed, start, view, len(states))
+            result[view, start : start + len(batch)] = transform(full, seeds)[: len(batch)]
+    return result
+
+
+def batch_seeds(seed: int, start: int, view: int, count: int) -> np.ndarray:
+    """Return ``count`` pairs of seeds, (count, 2) int64 from 0 below 2^31 (Keras' own may be signed)."""
+    words = np.random.SeedSequence([seed, start, view]).generate_state(2 * count)
+    return (words >> 1).astype(np.int64).reshape(count, 2)
+
+
+def compiled(
+    layers: Sequence[keras.layers.Layer], states: Sequence[keras.Variable], dtype: np.dtype
+) -> Callable[[np.ndarray, np.ndarray], tf.Tensor]:
+    """Return the compiled function (images, seeds) -> images of ``dtype`` that applies ``layers``.
+
+    ``states`` are the layers' seed variables, set from ``seeds`` (states, 2) before each batch.
+    """
+
+    @tf.function
+    def transform(images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        for index, state in enumerate(states):
+            state.assign(tf.cast(seeds[index], state.dtype))
+        images = tf.cast(images, tf.float32)  # (BATCH, h, w, c)
+        for layer in layers:
+            images = layer(images, training=True)
+        if dtype == np.uint8:
+            images = tf.clip_by_value(tf.round(images), 0, 255)
+        return tf.cast(images, dtype)
+
+    return transform

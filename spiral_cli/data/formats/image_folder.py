@@ -1,0 +1,75 @@
+"""Folders of images, one a class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from spiral_cli.data.image_files import class_folders, class_images, common_shape, decode_all
+from spiral_cli.data.raw import Arrays, Raw, own_paths, root_path
+from spiral_cli.errors import MissingError
+from spiral_cli.recipe.schema import Data
+from spiral_cli.registry import datasets
+
+FOLDERS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val"),
+    "test": ("test", "testing"),
+}
+
+
+@datasets.register("image_folder", needs=("path",))
+def image_folder(settings: Data) -> Raw:
+    """Folders of png, jpg, bmp or gif images, one a class; below train, validation and test, or split here."""
+    root = root_path(settings)
+    folders = (find_parts(root) if root else {}) | own_paths(settings)
+    images = {part: class_images(folder) for part, folder in folders.items()}
+    classes = agreed_classes(images)
+    files = {part: [file for name in classes for file in by_class[name]] for part, by_class in images.items()}
+    y = {
+        part: np.repeat(classes, [len(by_class[name]) for name in classes])
+        for part, by_class in images.items()
+    }
+    stated = None if settings.image_size is None else (settings.image_size[0], settings.image_size[1])
+    channels, size = common_shape(
+        [file for part in files.values() for file in part], settings.channels, stated
+    )
+    return Raw.of({part: Arrays(decode_all(files[part], channels, size), y[part]) for part in files}, classes)
+
+
+def find_parts(root: Path) -> dict[str, Path]:
+    """Return the folder of each part, by name: those below ``root``, or ``root`` itself as train.
+
+    Raises:
+        MissingError: ``root`` is not a folder.
+    """
+    if not root.is_dir():
+        raise MissingError(
+            f"data.path: {root} is a file; image_folder reads a folder with one folder for each class"
+        )
+    below = {folder.name.lower(): folder for folder in class_folders(root)}
+    if not any(name in below for name in FOLDERS["train"]):
+        return {"train": root}
+    return {part: below[name] for part, names in FOLDERS.items() for name in reversed(names) if name in below}
+
+
+def agreed_classes(images: Mapping[str, Mapping[str, Sequence[Path]]]) -> list[str]:
+    """Return the sorted class names, which must be the same in every part.
+
+    Raises:
+        MissingError: they are not.
+    """
+    first, *others = images
+    for part in others:
+        lacking = [
+            f"{there} has '{name}' and {missing} has not"
+            for there, missing in ((first, part), (part, first))
+            for name in sorted(set(images[there]) - set(images[missing]))
+        ]
+        if lacking:
+            raise MissingError(
+                f"the class folders of {first} and {part} must agree, but {'; '.join(lacking[:5])}"
+            )
+    return sorted(images[first])

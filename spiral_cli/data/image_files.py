@@ -1,0 +1,120 @@
+"""Class folders of image files: which files there are, and their decoding by Pillow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image
+
+from spiral_cli.errors import MissingError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
+GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L")
+T = TypeVar("T")
+
+
+def class_folders(folder: Path) -> list[Path]:
+    """Return the visible folders in ``folder``, sorted by name."""
+    return sorted(
+        entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith((".", "__"))
+    )
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Return the image files in and below ``folder``, sorted by path."""
+    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
+
+
+def class_images(folder: Path) -> dict[str, list[Path]]:
+    """Return the image files below each class folder of ``folder``, sorted.
+
+    Raises:
+        MissingError: there are fewer than two class folders, or one without an image.
+    """
+    folders = class_folders(folder) if folder.is_dir() else []
+    if len(folders) < 2:
+        held = ", ".join(entry.name for entry in folders) or "none"
+        raise MissingError(
+            f"{folder} must hold one folder of images for each class, at least two; found {held}"
+        )
+    images = {entry.name: image_files(entry) for entry in folders}
+    if not any(images.values()):
+        raise MissingError(
+            f"there are no images below {folder}; files ending in {', '.join(SUFFIXES)} are read"
+        )
+    for name, files in images.items():
+        if not files:
+            raise MissingError(
+                f"class '{name}' is empty: {folder / name} holds no file ending in {', '.join(SUFFIXES)}; "
+                "add images or remove the folder"
+            )
+    return images
+
+
+def read_image(file: Path, use: Callable[[Image.Image], T]) -> T:
+    """Open an image file and return what ``use`` makes of it.
+
+    Raises:
+        MissingError: the file is no image that Pillow can read, or is damaged.
+    """
+    try:
+        with Image.open(file) as image:
+            return use(image)
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise MissingError(f"{file} cannot be read as an image ({error}); replace or remove it") from error
+
+
+def look(image: Image.Image) -> tuple[tuple[int, int], bool]:
+    """Return ((height, width), whether the image is grey)."""
+    grey = image.mode in GREY
+    if image.mode == "P":  # as every GIF: the colours used decide
+        pixels = np.asarray(image.convert("RGB"))
+        grey = bool((pixels == pixels[..., :1]).all())
+    return (image.height, image.width), grey
+
+
+def decode(image: Image.Image, channels: int, size: tuple[int, int]) -> np.ndarray:
+    """Return the first frame as uint8 (height, width, channels), resized to ``size`` (height, width)."""
+    if image.mode.startswith("I"):  # 16 bits a pixel, which Pillow would clip at 255
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    image = image.convert("L" if channels == 1 else "RGB")
+    if (image.height, image.width) != size:
+        image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    return np.asarray(image, np.uint8).reshape(*size, channels)
+
+
+def common_shape(
+    files: Sequence[Path], channels: int | None, size: tuple[int, int] | None
+) -> tuple[int, tuple[int, int]]:
+    """Return (channels, (height, width)) that all ``files`` are to have, reading their heads only.
+
+    Grey where all are grey, else 3 channels; their own size where they agree.
+
+    Raises:
+        MissingError: a file cannot be read, or sizes differ and ``size`` is None.
+    """
+    if channels is not None and size is not None:
+        return channels, size
+    looks = [read_image(file, look) for file in files]
+    if channels is None:
+        channels = 1 if all(grey for _, grey in looks) else 3
+    if size is None:
+        size = looks[0][0]
+        for file, (other, _) in zip(files, looks, strict=True):
+            if other != size:
+                raise MissingError(
+                    f"images differ in size: {files[0]} is {size[0]}x{size[1]}, {file} is {other[0]}x{other[1]} "
+                    "(height x width); set data.image_size: [height, width]"
+                )
+    return channels, size
+
+
+def decode_all(files: Sequence[Path], channels: int, size: tuple[int, int]) -> np.ndarray:
+    """Return the images as uint8 (n, height, width, channels)."""
+    x = np.empty((len(files), *size, channels), np.uint8)
+    for place, file in zip(x, files, strict=True):
+        place[...] = read_image(file, lambda image: decode(image, channels, size))
+    return x

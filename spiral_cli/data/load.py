@@ -1,0 +1,123 @@
+"""From the recipe's `data` section to three parts ready for training: what all formats share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from spiral_cli.data.builder import call_data_builder
+from spiral_cli.data.images import check_scale, convert_channels, resize, standard_images
+from spiral_cli.data.labels import Labels, class_weights, read_labels
+from spiral_cli.data.preprocessing import Preprocessing, scaling
+from spiral_cli.data.raw import Arrays, Raw
+from spiral_cli.data.splits import Dataset, Split, complete
+from spiral_cli.data.stratify import subset
+from spiral_cli.errors import MissingError, UsageError
+from spiral_cli.recipe.schema import Data
+from spiral_cli.registry import datasets
+
+
+def load_dataset(settings: Data, seed: int) -> Dataset:
+    """Read, check, split and convert the data of a recipe.
+
+    Args:
+        settings: the recipe's `data` section with absolute paths.
+        seed: of every choice made here; the same seed gives the same bytes.
+
+    Returns:
+        Train, validation and test, whole in memory.
+
+    Raises:
+        MissingError: the data are missing or cannot be used.
+        UsageError: the recipe asks for what the data cannot give.
+    """
+    raw = read_raw(settings)
+    parts = {part: check_arrays(arrays, settings.scale, part) for part, arrays in raw.parts().items()}
+    y = {part: arrays.y for part, arrays in parts.items()}
+    labels = read_labels(y, settings.labels, raw.classes, settings.classes)
+    parts = {part: replace(arrays, y=labels.y[part]) for part, arrays in parts.items()}
+    stated = settings.validation
+    fraction = Data.model_fields["validation"].default if isinstance(stated, str) else stated
+    parts = complete(parts, fraction, seed)
+    if settings.subset is not None:
+        parts["train"] = parts["train"].take(subset(parts["train"].y, settings.subset, seed))
+    splits = {part: prepare(arrays, settings) for part, arrays in parts.items()}
+    check_alike(splits)
+    train = splits["train"]
+    train = replace(train, weight=train.weight * class_weights(labels, train.y, settings.class_weights))
+    told = describe(train, labels, settings.scale)
+    return Dataset(train, splits["validation"], splits["test"], labels.kind, told)
+
+
+def read_raw(settings: Data) -> Raw:
+    """Call the recipe's builder or its registered format.
+
+    Raises:
+        UsageError: it names neither or both.
+    """
+    if settings.builder is not None and settings.format is None:
+        return call_data_builder(settings.builder)
+    if settings.format is not None and settings.builder is None:
+        return datasets.get(settings.format)(settings)
+    raise UsageError(f"data: give exactly one of format ({', '.join(datasets.names())}) and builder")
+
+
+def check_arrays(arrays: Arrays, scale: str, part: str) -> Arrays:
+    """Return the part with images (n, h, w, c) in uint8 or float32 and weights (n,) in float32.
+
+    Raises:
+        MissingError: images, labels and weights do not belong together, or cannot be used.
+    """
+    weight = np.ones(len(arrays.x), np.float32) if arrays.weight is None else np.asarray(arrays.weight)
+    if not len(arrays.x) == len(arrays.y) == len(weight):
+        raise MissingError(
+            f"data: {part} has {len(arrays.x)} images, {len(arrays.y)} labels and {len(weight)} weights; "
+            "there must be one of each for every example"
+        )
+    x = standard_images(arrays.x, part)
+    check_scale(x, scale, part)
+    if (
+        weight.ndim != 1
+        or weight.dtype.kind not in "biuf"
+        or not np.isfinite(weight).all()
+        or (weight < 0).any()
+    ):
+        raise MissingError(
+            f"data: {part} weights of shape {weight.shape} and type {weight.dtype} are not allowed; "
+            "they are (n,) finite numbers from 0"
+        )
+    if not weight.any():
+        raise MissingError(f"data: all {part} weights are 0, so there is nothing to learn or to measure")
+    return Arrays(x, arrays.y, weight.astype(np.float32))
+
+
+def prepare(arrays: Arrays, settings: Data) -> Split:
+    """Return checked arrays with the recipe's channels and size."""
+    size = None if settings.image_size is None else (settings.image_size[0], settings.image_size[1])
+    x = resize(convert_channels(arrays.x, settings.channels), size)
+    assert arrays.weight is not None  # check_arrays has filled it in
+    return Split(x, arrays.y, arrays.weight)
+
+
+def check_alike(splits: Mapping[str, Split]) -> None:
+    """Refuse parts whose images differ in size, channels or number type.
+
+    Raises:
+        MissingError: they do.
+    """
+    kinds = {part: (split.x.shape[1:], split.x.dtype.name) for part, split in splits.items()}
+    if len(set(kinds.values())) > 1:
+        said = ", ".join(f"{part} {shape} {dtype}" for part, (shape, dtype) in kinds.items())
+        raise MissingError(
+            f"data: the parts hold different images: {said}; data.image_size and data.channels make shapes agree, "
+            "types must agree as stored"
+        )
+
+
+def describe(train: Split, labels: Labels, scale: str) -> Preprocessing:
+    """Return what the model must be told of its input."""
+    height, width, channels = train.x.shape[1:]
+    factor, offset = scaling(train.x.dtype, scale)
+    return Preprocessing((height, width, channels), labels.classes, scale, factor, offset)

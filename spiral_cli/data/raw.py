@@ -1,0 +1,91 @@
+"""What a format reads, before anything is checked, split or converted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from spiral_cli.errors import MissingError, UsageError
+from spiral_cli.recipe.schema import Data
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """One part as it was read.
+
+    Attributes:
+        x: (n, height, width, channels) or (n, height, width), of any number type.
+        y: (n,) class indices or names, (n, 1), or (n, classes) of zeros and ones.
+        weight: (n,) sample weights, or None for ones.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray | None = None
+
+    def take(self, index: np.ndarray) -> Arrays:
+        """Return the examples at ``index`` (k,)."""
+        return Arrays(self.x[index], self.y[index], None if self.weight is None else self.weight[index])
+
+
+@dataclass(frozen=True)
+class Raw:
+    """The parts a set ships, None where it ships none, and its class names where it has some."""
+
+    train: Arrays | None
+    validation: Arrays | None = None
+    test: Arrays | None = None
+    classes: tuple[str, ...] | None = None
+
+    @classmethod
+    def of(cls, parts: Mapping[str, Arrays], classes: Sequence[str] | None = None) -> Raw:
+        """Return the parts by name as one set."""
+        names = None if classes is None else tuple(map(str, classes))
+        return cls(parts.get("train"), parts.get("validation"), parts.get("test"), names)
+
+    def parts(self) -> dict[str, Arrays]:
+        """Return the parts that are there, by name."""
+        found = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: arrays for name, arrays in found.items() if arrays is not None}
+
+
+def existing(path: str | Path, key: str) -> Path:
+    """Return ``path`` if something lies there.
+
+    Raises:
+        MissingError: nothing does; ``key`` names the recipe's key.
+    """
+    if not Path(path).exists():
+        raise MissingError(
+            f"data.{key}: there is no file or folder {path}; correct the path (it is relative to the recipe)"
+        )
+    return Path(path)
+
+
+def root_path(settings: Data) -> Path | None:
+    """Return the path of the whole set, or None where parts are named on their own.
+
+    Raises:
+        MissingError: nothing lies at the path.
+        UsageError: neither `path` nor `train` is given.
+    """
+    if settings.path is not None:
+        return existing(settings.path, "path")
+    if settings.train is None:
+        raise UsageError(f"data: format {settings.format} needs a path, or a train path of its own")
+    return None
+
+
+def own_paths(settings: Data) -> dict[str, Path]:
+    """Return the parts that have a path of their own; they replace the parts of `data.path`.
+
+    Raises:
+        MissingError: nothing lies at one of them.
+    """
+    stated = {name: getattr(settings, name) for name in PARTS}
+    return {name: existing(path, name) for name, path in stated.items() if isinstance(path, str)}

@@ -1,0 +1,77 @@
+"""A dataset's three parts, ready for training, and how missing parts are carved from train."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from spiral_cli.data.preprocessing import Preprocessing
+from spiral_cli.data.raw import Arrays
+from spiral_cli.data.stratify import carve
+from spiral_cli.errors import MissingError
+
+TEST_FRACTION = 0.2
+
+
+@dataclass(frozen=True)
+class Split:
+    """One part of a dataset, whole in memory.
+
+    Attributes:
+        x: (n, height, width, channels), uint8 or float32, as stored; scaled in the training step.
+        y: (n,) int64 class index, 0 or 1 for binary labels; (n, classes) float32 for one-hot and multi-label.
+        weight: (n,) float32 sample weight; in train times the class weight.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Train, validation and test; how labels are written; what a model must be given.
+
+    Attributes:
+        labels: ``sparse``, ``one_hot``, ``binary`` or ``multi_label``.
+    """
+
+    train: Split
+    validation: Split
+    test: Split
+    labels: str
+    preprocessing: Preprocessing
+
+    def fingerprint(self) -> str:
+        """Return the BLAKE2b digest (hex) of every array's type, shape and bytes."""
+        digest = hashlib.blake2b(digest_size=16)
+        for split in (self.train, self.validation, self.test):
+            for array in (split.x, split.y, split.weight):
+                digest.update(f"{array.dtype.str}{array.shape}".encode())
+                digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+
+def complete(parts: Mapping[str, Arrays], fraction: float, seed: int) -> dict[str, Arrays]:
+    """Return train, validation and test, with the missing ones carved from train.
+
+    A set without a test part lends its validation part to it; one with neither gives up a fifth
+    of train first. Validation is then ``fraction`` of what is left of train.
+
+    Raises:
+        MissingError: there is no train part, or a part would be empty.
+    """
+    parts = dict(parts)
+    if "train" not in parts:
+        there = ", ".join(parts) or "nothing"
+        raise MissingError(f"data: there is no train part, only {there}; give data.path or data.train")
+    if "test" not in parts and "validation" in parts:
+        parts["test"] = parts.pop("validation")
+    for name, size in (("test", TEST_FRACTION), ("validation", fraction)):
+        if name not in parts:
+            kept, carved = carve(parts["train"].y, size, seed, name)
+            parts["train"], parts[name] = parts["train"].take(kept), parts["train"].take(carved)
+    return parts

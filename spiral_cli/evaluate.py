@@ -1,0 +1,98 @@
+"""Measuring a model: metrics on a split, weights that are not zero, bytes on disk."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from spiral_cli.data import Split
+from spiral_cli.pruning.prunable import Prunable
+from spiral_cli.tasks.classification import Head
+from spiral_cli.tasks.image_classification import ImageClassification
+from spiral_cli.training.predict import Predictor, logits_of
+
+
+class Evaluator:
+    """A model with its compiled inference, traced once and used for every measurement.
+
+    Args:
+        task: gives data, labels and metrics.
+        model: the model; its variables may change between measurements.
+        head: how to read its output.
+    """
+
+    def __init__(self, task: ImageClassification, model: keras.Model, head: Head) -> None:
+        self.task, self.model, self.head = task, model, head
+        self._predict = Predictor(logits_of(model, head), task.preprocessing)
+
+    def logits(self, x: np.ndarray) -> np.ndarray:
+        """Return logits (n, outputs) for stored inputs (n, …)."""
+        return self._predict(x)[0]
+
+    def metrics(self, split: Split) -> dict[str, float]:
+        """Return the task's metrics on ``split``."""
+        return self.head.metrics(self.logits(split.x), self.task.labels(split, self.head), split.weight)
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many weights a model has and how many of them are not zero.
+
+    ``parameters`` and ``nonzero`` count all weights of the model, ``prunable`` and ``kept`` those
+    that may be pruned.
+    """
+
+    parameters: int
+    nonzero: int
+    prunable: int
+    kept: int
+
+    @property
+    def density(self) -> float:
+        """Fraction of the prunable weights that is not zero."""
+        return self.kept / self.prunable if self.prunable else 1.0
+
+    @property
+    def sparsity(self) -> float:
+        """Fraction of the prunable weights that is zero."""
+        return 1.0 - self.density
+
+
+def measure_size(model: keras.Model, prunable: Sequence[Prunable]) -> Size:
+    """Count the weights of ``model``."""
+    weights = [weight.numpy() for weight in model.weights]
+    pruned = [one.variable.numpy() for one in prunable]
+    return Size(
+        parameters=sum(weight.size for weight in weights),
+        nonzero=sum(int(np.count_nonzero(weight)) for weight in weights),
+        prunable=sum(weight.size for weight in pruned),
+        kept=sum(int(np.count_nonzero(weight)) for weight in pruned),
+    )
+
+
+def layer_sizes(prunable: Sequence[Prunable]) -> list[Mapping[str, object]]:
+    """Return name, shape, weights, nonzero and sparsity of every prunable variable."""
+    rows = []
+    for one in prunable:
+        weight = one.variable.numpy()
+        nonzero = int(np.count_nonzero(weight))
+        rows.append(
+            {"name": one.name, "shape": list(weight.shape), "weights": weight.size, "nonzero": nonzero,
+             "sparsity": 1.0 - nonzero / weight.size}
+        )
+    return rows
+
+
+def bytes_on_disk(path: Path) -> tuple[int, int]:
+    """Return the size of a file in bytes, raw and after gzip at its highest level."""
+    with tempfile.TemporaryFile() as packed:
+        with path.open("rb") as source, gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=9, mtime=0) as sink:
+            shutil.copyfileobj(source, sink)
+        return path.stat().st_size, packed.tell()

@@ -1,0 +1,94 @@
+"""Models that come from elsewhere: a `.keras` file or a person's own function; and exact copies."""
+
+from __future__ import annotations
+
+import inspect
+import tempfile
+import zipfile
+from pathlib import Path
+
+import keras
+
+from spiral_cli.data.builder import resolve
+from spiral_cli.errors import MissingError, UsageError
+
+
+def load_model(path: str | Path) -> keras.Model:
+    """Load a `.keras` file with Keras' safe mode on and without its training state.
+
+    Raises:
+        MissingError: there is no such file, it is no `.keras` file or damaged, it needs a class
+            that is not known, or a Lambda layer, whose code safe mode refuses to run.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise MissingError(f"there is no model at {path}; correct the path (in a recipe it is relative to the recipe)")
+    if path.suffix != ".keras" or not zipfile.is_zipfile(path):
+        raise MissingError(
+            f"{path} is no .keras file, or was cut short; save the model again by model.save('model.keras') in Keras 3"
+        )
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # whatever a file of any origin makes Keras, h5py or zipfile raise
+        raise MissingError(f"{path} cannot be loaded: {explain(error)}") from error
+    if not isinstance(model, keras.Model):
+        raise MissingError(f"{path} holds a {type(model).__name__}, not a keras.Model")
+    return model
+
+
+def explain(error: Exception) -> str:
+    """Return in one sentence why Keras could not load a model, and what to do."""
+    said = str(error)
+    if "Lambda" in said and ("disallowed" in said or "safe_mode" in said or "'class_name': 'Lambda'" in said):
+        return (
+            "it holds a Lambda layer, whose code Keras' safe mode does not run; write it as a "
+            "layer class under @keras.saving.register_keras_serializable() and name its module in plugins"
+        )
+    if "Could not locate" in said:
+        name = said.partition("'")[2].partition("'")[0]
+        return (
+            f"it needs '{name}', which is not known; put it under @keras.saving.register_keras_serializable() "
+            "in a module and name that module in the recipe's plugins"
+        )
+    first = said.strip().partition("\n")[0]
+    return f"{type(error).__name__}: {first}; save the model again by model.save('model.keras') in Keras 3"
+
+
+def build_from(builder: str, input_shape: tuple[int, int, int], outputs: int) -> keras.Model:
+    """Call ``package.module:function`` with (input_shape, outputs), or with nothing if it takes nothing.
+
+    Raises:
+        UsageError: it is not there, takes other arguments, fails, or returns something else.
+    """
+    function = resolve(builder, "builder")
+    try:
+        signature = inspect.signature(function)
+        arguments = (input_shape, outputs) if signature.parameters else ()
+        signature.bind(*arguments)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"builder: {builder} must take (input_shape, outputs) or no arguments ({error})") from error
+    try:
+        model = function(*arguments)
+    except Exception as error:
+        raise UsageError(f"builder: {builder} failed ({type(error).__name__}: {error})") from error
+    if not isinstance(model, keras.Model):
+        raise UsageError(f"builder: {builder} returned {type(model).__name__}; it must return a keras.Model")
+    return model
+
+
+def copy_model(model: keras.Model) -> keras.Model:
+    """Return an independent model of the same architecture and values.
+
+    It goes through a temporary `.keras` file, so that subclassed models, tied weights and frozen
+    layers survive; optimizer state does not.
+
+    Raises:
+        MissingError: the model cannot be saved, or not loaded again.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        try:
+            model.save(path)
+        except Exception as error:
+            raise MissingError(f"the model '{model.name}' cannot be saved as .keras: {error}") from error
+        return load_model(path)

@@ -1,0 +1,84 @@
+"""Opening a run folder: new, resumed, finished, or refused because another recipe made it. No TensorFlow."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from spiral_cli.errors import MissingError, RunMismatchError
+from spiral_cli.recipe import Recipe, load_recipe
+from spiral_cli.recipe.digest import differences, dump, student_digest, teacher_digest
+from spiral_cli.run import Ledger, RunFolder, atomic_path, disk_errors, write_text
+
+
+def finished_report(recipe: Recipe, run: RunFolder) -> dict[str, Any] | None:
+    """Return the report of a run of exactly this recipe that has ended, or None."""
+    ledger = Ledger(run)
+    record = ledger.find("finished")
+    if record is None or not run.recipe.is_file() or dump(recipe) != run.recipe.read_text("utf-8"):
+        return None
+    if ledger.damaged(record):
+        return None
+    return json.loads(run.report.read_text("utf-8"))
+
+
+def open_run(recipe: Recipe, run: RunFolder, *, fresh: bool = False, teacher_from: Path | None = None) -> None:
+    """Make the run folder ready for ``recipe``; the caller holds its lock.
+
+    Args:
+        recipe: what is to be run.
+        run: the folder, maybe with finished stages in it.
+        fresh: forget everything in it first.
+        teacher_from: another run's folder whose teacher is used where this run has none.
+
+    Raises:
+        RunMismatchError: finished stages in it were made by another recipe.
+        MissingError: ``teacher_from`` has no such teacher.
+    """
+    with disk_errors(run.root):
+        if fresh:
+            run.clear()
+        else:
+            refuse_other(recipe, run)
+    write_text(run.recipe, dump(recipe))
+    if teacher_from is not None and Ledger(run).find("teacher") is None:
+        take_teacher(recipe, run, RunFolder(teacher_from))
+
+
+def refuse_other(recipe: Recipe, run: RunFolder) -> None:
+    """Compare the stages a run has finished with what ``recipe`` would make of them.
+
+    Raises:
+        RunMismatchError: with the keys that differ.
+    """
+    ledger = Ledger(run)
+    made = {"teacher": teacher_digest(recipe), "dense": student_digest(recipe)}
+    for event, digest in made.items():
+        record = ledger.find(event)
+        if record is not None and record["digest"] != digest:
+            lines = differences(load_recipe(run.recipe), recipe) if run.recipe.is_file() else []
+            raise RunMismatchError(
+                f"{run.root} was made by another recipe:\n  " + "\n  ".join(lines or ["(its recipe.yaml is missing)"])
+                + "\ngive --run another folder (with --teacher-from to reuse a teacher), or start over with --fresh"
+            )
+
+
+def take_teacher(recipe: Recipe, run: RunFolder, other: RunFolder) -> None:
+    """Copy the teacher of another run, with its ledger record.
+
+    Raises:
+        MissingError: there is none, or it is damaged.
+        RunMismatchError: another recipe trained it.
+    """
+    record = Ledger(other).find("teacher")
+    if record is None or Ledger(other).damaged(record):
+        raise MissingError(f"--teacher-from {other.root}: there is no intact teacher; run spiral train-teacher there first")
+    if record["digest"] != teacher_digest(recipe):
+        lines = differences(load_recipe(other.recipe), recipe)
+        raise RunMismatchError(f"--teacher-from {other.root}: its teacher was made by another recipe:\n  " + "\n  ".join(lines))
+    with atomic_path(run.teacher) as temporary:
+        shutil.copyfile(other.teacher, temporary)
+    facts = {key: value for key, value in record.items() if key not in ("event", "files")}
+    Ledger(run).append("teacher", **facts, files=(run.teacher,))

@@ -1,0 +1,113 @@
+"""What a finished stage depends on: digests of it, the differences that change it, and its dump."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection
+from typing import Any
+
+import yaml
+
+from spiral_cli.recipe.scalars import escape, plain
+from spiral_cli.recipe.schema import PATH_KEYS, Recipe, Section
+
+# Only what changes the bytes of a stage: not the name, the device, or what is done with the results.
+TEACHER_KEYS = ("task", "seed", "precision", "distribution", "data", "teacher")
+STUDENT_KEYS = (*TEACHER_KEYS, "student", "prune", "distill", "train", "guard")
+
+
+def flatten(recipe: Section, prefix: str = "") -> dict[str, Any]:
+    """Return every setting under its dotted key, as plain data: ``{"distill.alpha": 0.9, …}``."""
+    flat: dict[str, Any] = {}
+    for key in type(recipe).model_fields:
+        value = getattr(recipe, key)
+        if isinstance(value, Section):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = [data(item) for item in value] if isinstance(value, list) else value
+    return flat
+
+
+def data(value: Any) -> Any:
+    """Return a section as a dict, and anything else as it is."""
+    return value.model_dump() if isinstance(value, Section) else value
+
+
+def chosen(flat: dict[str, Any], keys: Collection[str]) -> dict[str, Any]:
+    """Return the settings of ``flat`` that are in, or below, one of ``keys``."""
+    return {key: value for key, value in flat.items() if any(f"{key}.".startswith(f"{top}.") for top in keys)}
+
+
+def differences(old: Recipe, new: Recipe, keys: Collection[str]) -> list[str]:
+    """Return a line for each setting below ``keys`` in which a run's recipe and the present one differ.
+
+    Paths are left out: a moved folder is the same data.
+    """
+    before, after = without_paths(chosen(flatten(old), keys)), without_paths(chosen(flatten(new), keys))
+    return [
+        f"{key}: the run has {shown(before.get(key))}, the recipe {shown(after.get(key))}"
+        for key in dict.fromkeys((*before, *after))
+        if before.get(key) != after.get(key)
+    ]
+
+
+def shown(value: Any) -> str:
+    """Return a setting as a person would write it in a recipe."""
+    return "nothing" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def without_paths(flat: dict[str, Any]) -> dict[str, Any]:
+    """Return ``flat`` with every path replaced by the mere fact that there is one."""
+    paths = {".".join(keys) for keys in PATH_KEYS}
+    return {
+        key: "a path" if key in paths and isinstance(value, str) and value != "imagenet" else value
+        for key, value in flat.items()
+    }
+
+
+def digest(recipe: Recipe, keys: Collection[str]) -> str:
+    """Return 32 hexadecimal digits of the settings below ``keys``: BLAKE2b of their sorted JSON."""
+    text = json.dumps(without_paths(chosen(flatten(recipe), keys)), sort_keys=True, allow_nan=False)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def teacher_digest(recipe: Recipe) -> str:
+    """Return the digest of what changes the teacher's bytes. What lies at its paths is not looked into."""
+    return digest(recipe, TEACHER_KEYS)
+
+
+def student_digest(recipe: Recipe) -> str:
+    """Return the digest of what changes the students' bytes, the teacher's settings among them."""
+    return digest(recipe, STUDENT_KEYS)
+
+
+class Dumper(yaml.SafeDumper):
+    """Writes text so that `spiral_cli.recipe.reader` reads it back as text, and no aliases."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Write a value in full every time."""
+        return True
+
+
+def represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    """Quote text that would be read as something else."""
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if isinstance(plain(text), str) else '"')
+
+
+Dumper.add_representer(str, represent_text)
+
+
+def dump(recipe: Recipe) -> str:
+    """Return the recipe as YAML with every default written out; `load_recipe` reads it back equal."""
+    content = recipe.model_dump()
+    return yaml.dump(written(content), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=110)
+
+
+def written(value: Any) -> Any:
+    """Return plain data as it is written: no ``${`` is a variable, and what is None is left out."""
+    if isinstance(value, dict):
+        return {key: written(item) for key, item in value.items() if item is not None or key == "pressure"}
+    if isinstance(value, list):
+        return [written(item) for item in value]
+    return escape(value) if isinstance(value, str) else value

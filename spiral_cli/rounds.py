@@ -1,0 +1,153 @@
+"""The spiral itself: prune, distil, evaluate, accept or roll back, again and again.
+
+Every turn starts from the last accepted state on disk, so a run that was killed and one that was
+not go the same way. What has been done is read from the ledger, never from memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from spiral_cli import registry
+from spiral_cli.cut import Cut
+from spiral_cli.evaluate import measure_size
+from spiral_cli.events import Listener, RoundDone
+from spiral_cli.guard import Attempt, Row, accepted_density, drop, monitor_mode, next_attempt, within_budget
+from spiral_cli.pruning.pressure import pressure_course
+from spiral_cli.pruning.schedules import sparsities
+from spiral_cli.student import Workbench
+from spiral_cli.training.build import make_stage
+from spiral_cli.training.checkpoint import remove_states
+from spiral_cli.training.control import Control
+from spiral_cli.training.evidence import Collector
+from spiral_cli.training.loop import Masks, Stage, Trained, train_stage
+from spiral_cli.training.plan import stage_seed
+from spiral_cli.training.saving import save_model
+
+
+def run_rounds(bench: Workbench, *, listen: Listener, control: Control) -> list[Row]:
+    """Turn the screw until the schedule is done or the guard's patience is spent.
+
+    Returns:
+        every try as a row of the report, in order.
+
+    Raises:
+        DivergedError, InterruptedRun, TimeIsUp: as `train_stage`; rows so far are in the ledger.
+    """
+    schedule = sparsities(bench.recipe.prune.schedule)
+    rows = bench.stored_rows(listen)
+    for row in rows:
+        listen(RoundDone(row, reused=True))
+    while (attempt := next_attempt(rows, schedule, bench.recipe.guard.patience)) is not None:
+        control.check()
+        rows.append(turn(bench, attempt, rows, listen, control))
+        listen(RoundDone(rows[-1]))
+    return rows
+
+
+def turn(bench: Workbench, attempt: Attempt, rows: Sequence[Row], listen: Listener, control: Control) -> Row:
+    """Make one try of one round: prune and distil from the last accepted state, measure, keep or roll back.
+
+    Rolling back is not storing: the next turn starts from the last state that was kept.
+    """
+    checkpoint = bench.run.round(attempt.round).checkpoint(attempt.attempt)
+    stage = round_stage(bench, attempt)
+    bench.set_targets(rows)
+    masks = begin(bench, rows, stage)
+    cut = make_cut(bench, attempt, rows, stage, masks)
+    trained = train_stage(
+        bench.program,
+        stage,
+        checkpoint,
+        masks=masks,
+        before_epoch=cut.before_epoch,
+        listen=listen,
+        control=control,
+    )
+    row = judge(bench, attempt, stage, trained)
+    bench.ledger.append("round", row=row, files=store(bench, row, rows, trained.masks))
+    remove_states(checkpoint)
+    return row
+
+
+def round_stage(bench: Workbench, attempt: Attempt) -> Stage:
+    """Return the training of one try: its learning rate restarts, its pressure builds up and ends."""
+    recipe = bench.recipe
+    stage = make_stage(
+        bench.task,
+        recipe.train,
+        recipe.train.epochs,
+        kind="round",
+        title=f"round {attempt.round}, try {attempt.attempt}",
+        key=(recipe.seed, 2, attempt.round, attempt.attempt),
+    )
+    if recipe.prune.pressure is None:
+        return stage
+    progress = np.arange(len(stage.rates)) / len(stage.rates)
+    course = [pressure_course(float(at), recipe.prune.cut) for at in progress]
+    return replace(stage, strengths=np.float32(recipe.prune.pressure.strength) * np.array(course, np.float32))
+
+
+def begin(bench: Workbench, rows: Sequence[Row], stage: Stage) -> Masks:
+    """Put the program at the last accepted state, or at its masks on the dense weights; return the masks."""
+    last = next((row["round"] for row in reversed(rows) if row["accepted"]), 0)
+    variables, masks = bench.kept(last)
+    if bench.recipe.prune.weights == "rewind":
+        variables, _ = bench.kept(0)
+    bench.program.reset(variables, stage_seed(stage.key))
+    bench.program.cut(masks)
+    bench.program.hold(masks)
+    return masks
+
+
+def make_cut(bench: Workbench, attempt: Attempt, rows: Sequence[Row], stage: Stage, masks: Masks) -> Cut:
+    """Return the pruning of one try, from the masks of the last accepted state."""
+    prune = bench.recipe.prune
+    needs = registry.criteria.part(prune.criterion).facts.get("needs", ())
+    return Cut(
+        settings=prune,
+        within=masks,
+        start=accepted_density(rows),
+        end=attempt.density,
+        epochs=min(round(prune.cut * stage.epochs), stage.epochs - 1),
+        collect=Collector(bench.program, needs, bench.recipe.seed) if needs else None,
+        key=stage.key,
+        batch_size=stage.batch_size,
+    )
+
+
+def judge(bench: Workbench, attempt: Attempt, stage: Stage, trained: Trained) -> Row:
+    """Measure the student as it now is and return its row of the report."""
+    guard = bench.recipe.guard
+    metrics = bench.evaluator.metrics(bench.task.dataset.validation)
+    lost = drop(bench.teacher.metrics[guard.monitor], metrics[guard.monitor], monitor_mode(guard.monitor, guard.mode))
+    size = measure_size(bench.model, bench.prunable)
+    return {
+        "round": attempt.round,
+        "attempt": attempt.attempt,
+        "target_density": attempt.density,
+        "sparsity": size.sparsity,
+        "density": size.density,
+        "nonzero": size.nonzero,
+        "parameters": size.parameters,
+        "losses": dict(trained.losses),
+        "metrics": {"validation": metrics},
+        "drop": lost,
+        "accepted": within_budget(lost, guard.max_drop),
+        "epochs": stage.epochs,
+        "seconds": trained.seconds,
+    }
+
+
+def store(bench: Workbench, row: Row, rows: Sequence[Row], masks: Masks) -> tuple[Path, ...]:
+    """Keep an accepted student; keep a failed one aside while none was accepted and it is the best so far."""
+    if row["accepted"]:
+        return bench.keep(row["round"], masks)
+    best = min((other["drop"] for other in rows), default=np.inf)
+    if not any(other["accepted"] for other in rows) and row["drop"] < best:
+        save_model(bench.model, bench.run.best_failed)
+    return ()

@@ -1,0 +1,239 @@
+"""The run folder: every file name in one place, atomic writes, the lock and the ledger."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spiral_cli.errors import DiskFullError, RunMismatchError, SpiralError
+
+TEMPORARY = ".spiral-tmp-"
+
+
+@dataclass(frozen=True)
+class RoundFolder:
+    """The files of one round; ``00`` is the dense student the spiral starts from."""
+
+    root: Path
+
+    @property
+    def student(self) -> Path:
+        """The accepted student as a plain Keras file."""
+        return self.root / "student.keras"
+
+    @property
+    def state(self) -> Path:
+        """Exact variables and masks of the accepted student, from which the next round goes on."""
+        return self.root / "state.spiral"
+
+    def checkpoint(self, attempt: int) -> Path:
+        """The training state of a try that is under way."""
+        return self.root / f"attempt-{attempt}.spiral"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The names of everything a run leaves on disk. All paths stored inside are relative to ``root``."""
+
+    root: Path
+
+    @property
+    def recipe(self) -> Path:
+        """The resolved recipe."""
+        return self.root / "recipe.yaml"
+
+    @property
+    def ledger(self) -> Path:
+        """One JSON record a line for each finished stage."""
+        return self.root / "ledger.jsonl"
+
+    @property
+    def teacher(self) -> Path:
+        """The teacher as a Keras file."""
+        return self.root / "teacher.keras"
+
+    @property
+    def teacher_checkpoint(self) -> Path:
+        """The teacher's training state while it trains."""
+        return self.root / "teacher.spiral"
+
+    @property
+    def student(self) -> Path:
+        """The chosen student as a Keras file."""
+        return self.root / "student.keras"
+
+    @property
+    def preprocessing(self) -> Path:
+        """What turns a raw image into the student's input, and the class names."""
+        return self.root / "preprocessing.json"
+
+    @property
+    def report(self) -> Path:
+        """The machine-readable result."""
+        return self.root / "report.json"
+
+    @property
+    def rounds_csv(self) -> Path:
+        """The rounds as a table."""
+        return self.root / "rounds.csv"
+
+    @property
+    def tensorboard(self) -> Path:
+        """TensorBoard event files, where asked for."""
+        return self.root / "tensorboard"
+
+    @property
+    def best_failed(self) -> Path:
+        """The best student that missed the budget, kept while no round has met it."""
+        return self.root / "rounds" / "best-outside-budget.keras"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that works in this folder."""
+        return self.root / ".lock"
+
+    def round(self, number: int) -> RoundFolder:
+        """Return the files of round ``number``."""
+        return RoundFolder(self.root / "rounds" / f"{number:02d}")
+
+    def relative(self, path: Path) -> str:
+        """Return ``path`` as it is written inside the run's own files."""
+        return path.relative_to(self.root).as_posix()
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Hold the folder for this process, so that two never work in one run.
+
+        Raises:
+            RunMismatchError: another process holds it.
+        """
+        from filelock import FileLock, Timeout
+
+        with disk_errors(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.lock)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise RunMismatchError(
+                f"{self.root} is in use by another spiral process; wait for it, stop it, or give --run another folder"
+            ) from None
+        try:
+            for leftover in self.root.rglob(f"{TEMPORARY}*"):
+                leftover.unlink(missing_ok=True)
+            yield
+        finally:
+            lock.release()
+
+    def clear(self, keep: frozenset[Path] = frozenset()) -> None:
+        """Remove everything but the lock and ``keep``: the run starts over."""
+        for path in self.root.iterdir():
+            if path == self.lock or path in keep:
+                continue
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusals at ``path`` into errors a person can act on."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
+            raise DiskFullError(
+                f"the disk is full at {path}; what was written before is intact: "
+                "free some space and run the same command again to resume"
+            ) from error
+        if isinstance(error, PermissionError | NotADirectoryError | FileExistsError):
+            raise SpiralError(f"cannot write {path}: {error.strerror or error}; choose another --run folder") from error
+        raise
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary name beside ``path``; it becomes ``path`` only if the block ends well."""
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(4)}-{path.name}")
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a whole file, or nothing."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole UTF-8 file, or nothing."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write indented JSON, or nothing. NaN is refused: it is not JSON."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def checksum(path: Path) -> str:
+    """Return the BLAKE2b digest of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What has been finished in a run, in order. Each record names its files with their checksums."""
+
+    run: RunFolder
+
+    def read(self) -> list[dict[str, Any]]:
+        """Return all records; a line that is not JSON (a torn disk) ends the list."""
+        records: list[dict[str, Any]] = []
+        if self.run.ledger.exists():
+            for line in self.run.ledger.read_text("utf-8", errors="replace").splitlines():
+                try:
+                    records.append(json.loads(line))
+                except ValueError:
+                    break
+        return records
+
+    def write(self, records: list[dict[str, Any]]) -> None:
+        """Replace the ledger by ``records``."""
+        lines = (json.dumps(record, allow_nan=False) + "\n" for record in records)
+        write_text(self.run.ledger, "".join(lines))
+
+    def append(self, event: str, *, files: tuple[Path, ...] = (), **facts: Any) -> dict[str, Any]:
+        """Add one record and return it; ``files`` are stored with their checksums."""
+        sums = {self.run.relative(path): checksum(path) for path in files}
+        record = {"event": event, **facts, "files": sums}
+        self.write([*self.read(), record])
+        return record
+
+    def find(self, event: str) -> dict[str, Any] | None:
+        """Return the latest record of ``event``, or None."""
+        return next((record for record in reversed(self.read()) if record["event"] == event), None)
+
+    def drop(self, unwanted: Callable[[Mapping[str, Any]], bool]) -> None:
+        """Forget the records for which ``unwanted`` is true."""
+        self.write([record for record in self.read() if not unwanted(record)])
+
+    def damaged(self, record: Mapping[str, Any]) -> list[str]:
+        """Return the record's files that are missing or do not match their checksum."""
+        return [
+            name
+            for name, digest in record["files"].items()
+            if not (self.run.root / name).is_file() or checksum(self.run.root / name) != digest
+        ]

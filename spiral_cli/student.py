@@ -1,0 +1,222 @@
+"""The student on the bench: where it starts, what may be pruned, its states on disk, its targets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from spiral_cli.distillation.targets import ensemble_logits
+from spiral_cli.errors import UsageError
+from spiral_cli.evaluate import Evaluator
+from spiral_cli.events import Listener, Notice, StageDone
+from spiral_cli.guard import Row, monitor_mode
+from spiral_cli.models.load import load_model
+from spiral_cli.pruning.packing import pack, unpack
+from spiral_cli.pruning.prunable import Prunable, Skipped, find_prunable
+from spiral_cli.recipe import Recipe
+from spiral_cli.recipe.digest import student_digest
+from spiral_cli.run import Ledger, RunFolder
+from spiral_cli.tasks.image_classification import ImageClassification
+from spiral_cli.teacher import TrainedTeacher
+from spiral_cli.training.build import make_stage, student_program
+from spiral_cli.training.checkpoint import read_state, remove_states, write_state
+from spiral_cli.training.control import Control
+from spiral_cli.training.loop import Masks, train_stage
+from spiral_cli.training.plan import stage_seed
+from spiral_cli.training.program import Program
+from spiral_cli.training.saving import save_model
+from spiral_cli.training.targets import cached_features, energies
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """What every turn of the spiral works with. Only the program's variables and ``logits`` change.
+
+    Attributes:
+        teacher: the trained teacher.
+        evaluator: measures the student; shares its variables with ``program``.
+        program: the compiled training step.
+        prunable, skipped: what masks may cover, and what not with the reason.
+        features: the teacher's cached features and their energies.
+        logits: training logits of past teachers, by round; 0 is the original teacher.
+    """
+
+    recipe: Recipe
+    task: ImageClassification
+    run: RunFolder
+    teacher: TrainedTeacher
+    evaluator: Evaluator
+    program: Program
+    prunable: tuple[Prunable, ...]
+    skipped: tuple[Skipped, ...]
+    features: Mapping[str, np.ndarray]
+    logits: dict[int, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def model(self) -> keras.Model:
+        """The student."""
+        return self.evaluator.model
+
+    @property
+    def ledger(self) -> Ledger:
+        """The run's ledger."""
+        return Ledger(self.run)
+
+    def keep(self, number: int, masks: Masks) -> tuple[Path, Path]:
+        """Store the student's present state as that of round ``number``; return the files."""
+        folder = self.run.round(number)
+        variables = {f"variable/{i}": v.numpy() for i, v in enumerate(self.model.variables)}
+        packed = {f"mask/{name}": bits for name, bits in pack(masks).items()}
+        save_model(self.model, folder.student)
+        write_state(folder.state, {**variables, **packed}, {"round": number})
+        return folder.student, folder.state
+
+    def kept(self, number: int) -> tuple[list[np.ndarray], Masks]:
+        """Return the variables and masks that `keep` stored."""
+        arrays, _ = read_state(self.run.round(number).state)
+        variables = [arrays[f"variable/{i}"] for i in range(len(self.model.variables))]
+        masks = {name.removeprefix("mask/"): bits for name, bits in arrays.items() if name.startswith("mask/")}
+        return variables, unpack(masks)
+
+    def stored_rows(self, listen: Listener) -> list[Row]:
+        """Return the rows of finished tries up to the first whose files are damaged."""
+        rows: list[Row] = []
+        for record in self.ledger.read():
+            if record["event"] != "round":
+                continue
+            damaged = self.ledger.damaged(record)
+            if damaged:
+                listen(Notice(f"{self.run.root / damaged[0]} is damaged or missing; going on from the round before it", "warning"))
+                kept = len(rows)
+                later = [one for one in self.ledger.read() if one["event"] == "round"][kept:]
+                self.ledger.drop(lambda one: one in later)
+                break
+            rows.append(record["row"])
+        return rows
+
+    def set_targets(self, rows: Sequence[Row]) -> None:
+        """Give the program the targets of the round after ``rows``, by the recipe's teacher policy."""
+        distill = self.recipe.distill
+        members = [self.member(number) for number in teacher_rounds(distill.teacher, rows, self.teacher.metrics, self.recipe)]
+        logits = ensemble_logits(members, distill.temperature, self.evaluator.head.exclusive)
+        self.program.set_targets({"logits": logits, **self.features})
+
+    def member(self, number: int) -> np.ndarray:
+        """Return the training logits (rows, outputs) of the teacher, 0, or of an accepted student."""
+        if number not in self.logits:
+            x = self.task.train_inputs
+            if number == 0:
+                self.logits[0] = self.teacher.evaluator.logits(x)
+            else:
+                variables, _ = self.kept(number)
+                for variable, value in zip(self.model.variables, variables, strict=True):
+                    variable.assign(value)
+                self.logits[number] = self.evaluator.logits(x)
+        return self.logits[number]
+
+
+def teacher_rounds(policy: str, rows: Sequence[Row], teacher: Mapping[str, float], recipe: Recipe) -> list[int]:
+    """Return whose logits the next round learns from: 0 is the original teacher, else round numbers.
+
+    Args:
+        policy: ``original``; ``previous``, the last accepted student; ``best``, whoever has the best
+            monitored validation metric; ``ensemble``, the mean of the original and all accepted.
+        rows: all tries so far.
+        teacher: the original's validation metrics.
+        recipe: names the monitor and its mode.
+    """
+    accepted = [row for row in rows if row["accepted"]]
+    if policy == "original" or not accepted:
+        return [0]
+    if policy == "previous":
+        return [accepted[-1]["round"]]
+    if policy == "ensemble":
+        return [0, *(row["round"] for row in accepted)]
+    monitor = recipe.guard.monitor
+    sign = 1 if monitor_mode(monitor, recipe.guard.mode) == "max" else -1
+    best = max(accepted, key=lambda row: sign * row["metrics"]["validation"][monitor])
+    better = sign * best["metrics"]["validation"][monitor] > sign * teacher[monitor]
+    return [best["round"] if better else 0]
+
+
+def set_up(
+    recipe: Recipe,
+    task: ImageClassification,
+    teacher: TrainedTeacher,
+    run: RunFolder,
+    *,
+    listen: Listener,
+    control: Control,
+) -> Workbench:
+    """Return the bench with the round-0 student on it: a copy of the teacher, or one distilled dense.
+
+    Raises:
+        UsageError: nothing in the student can be pruned, or a setting does not fit it.
+    """
+    student = _initial_student(recipe, task, run)
+    same = is_copy(recipe)
+    head = task.head(student, recipe.teacher.output if same else "auto")
+    prunable, skipped = find_prunable(student, recipe.prune.targets, recipe.prune.ignore)
+    if not prunable:
+        reasons = "; ".join(f"{one.name}: {one.reason}" for one in skipped)
+        raise UsageError(f"nothing in the student can be pruned ({reasons}); check prune.targets and prune.ignore")
+    program = student_program(recipe, task, student, head, teacher.model, prunable)
+    features = _features(program, teacher, task)
+    bench = Workbench(
+        recipe, task, run, teacher, Evaluator(task, student, head), program, tuple(prunable), tuple(skipped), features
+    )
+    _distil_dense(bench, same, listen, control)
+    return bench
+
+
+def is_copy(recipe: Recipe) -> bool:
+    """Say whether the student is a copy of the teacher."""
+    student = recipe.student
+    return student.path is None and student.builder is None and student.application is None and student.model == "same"
+
+
+def _initial_student(recipe: Recipe, task: ImageClassification, run: RunFolder) -> keras.Model:
+    if is_copy(recipe):
+        return load_model(str(run.teacher))
+    keras.utils.set_random_seed(recipe.seed + 1)
+    return task.build_model(recipe.student)
+
+
+def _features(program: Program, teacher: TrainedTeacher, task: ImageClassification) -> dict[str, np.ndarray]:
+    hints = program.objective.hints
+    if not hints:
+        return {}
+    x, preprocessing = task.train_inputs, task.preprocessing
+    scale = energies(teacher.model, hints, x, preprocessing)
+    return scale if program.online else {**cached_features(teacher.model, hints, x, preprocessing), **scale}
+
+
+def _distil_dense(bench: Workbench, same: bool, listen: Listener, control: Control) -> None:
+    """Store round 0: the student before any pruning."""
+    record = bench.ledger.find("dense")
+    if record is not None and not bench.ledger.damaged(record):
+        return
+    recipe = bench.recipe
+    trained = None
+    if not same:
+        epochs = recipe.student.epochs or recipe.train.epochs
+        stage = make_stage(
+            bench.task, recipe.train, epochs, kind="dense", title="dense student", key=(recipe.seed, 1)
+        )
+        bench.program.reset([v.numpy() for v in bench.model.variables], stage_seed(stage.key))
+        bench.set_targets([])
+        trained = train_stage(
+            bench.program, stage, bench.run.round(0).checkpoint(1), listen=listen, control=control
+        )
+    metrics = bench.evaluator.metrics(bench.task.dataset.validation)
+    masks = {one.name: np.ones(one.variable.shape, bool) for one in bench.prunable}
+    files = bench.keep(0, masks)
+    seconds = trained.seconds if trained else 0.0
+    bench.ledger.append("dense", digest=student_digest(recipe), metrics=metrics, seconds=seconds, files=files)
+    remove_states(bench.run.round(0).checkpoint(1))
+    if not same:
+        listen(StageDone("dense", "dense student", metrics, seconds))

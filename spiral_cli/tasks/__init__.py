@@ -1,0 +1,1 @@
+"""One file a kind of problem: it ties data, models, losses and metrics together."""

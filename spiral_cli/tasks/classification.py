@@ -1,0 +1,173 @@
+"""What every classification shares, whatever it looks at: outputs, losses and metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from spiral_cli.errors import UsageError
+
+CHANCE_MARGIN = 0.1
+
+
+@dataclass(frozen=True)
+class Head:
+    """How a model's output is read.
+
+    Attributes:
+        exclusive: classes exclude each other (softmax); otherwise each output is a label of its
+            own (sigmoid), binary classification being one such label.
+        probabilities: the model already ends in softmax or sigmoid.
+    """
+
+    exclusive: bool
+    probabilities: bool
+
+    def logits(self, output: tf.Tensor) -> tf.Tensor:
+        """Return logits of shape (batch, outputs).
+
+        A model that ends in softmax or sigmoid is read at its pre-activation, which Keras keeps
+        on the tensor; where it does not, log-probabilities are logits up to a constant.
+        """
+        if not self.probabilities:
+            return output
+        kept = getattr(output, "_keras_logits", None)
+        if kept is not None:
+            return kept
+        p = tf.clip_by_value(output, 1e-7, 1.0)
+        return tf.math.log(p) if self.exclusive else tf.math.log(p) - tf.math.log1p(-tf.minimum(p, 1.0 - 1e-7))
+
+    def task_loss(self, logits: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        """Cross-entropy against the labels.
+
+        Args:
+            logits: (batch, outputs).
+            y: (batch,) class indices, or (batch, outputs) probabilities or 0/1 labels.
+
+        Returns:
+            (batch,): categorical cross-entropy, or the mean over labels of binary ones.
+        """
+        if not self.exclusive:
+            return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(y, logits), axis=-1)
+        if len(y.shape) == 1:
+            return tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits)
+        return tf.nn.softmax_cross_entropy_with_logits(y, logits)
+
+    def metrics(self, logits: np.ndarray, y: np.ndarray, weight: np.ndarray) -> dict[str, float]:
+        """Measure logits (n, outputs) against labels (n,) or (n, outputs) weighted by (n,).
+
+        Returns:
+            Fractions ``accuracy``, ``balanced_accuracy`` and ``f1`` (macro), and ``loss``, the
+            cross-entropy. With several labels per example, accuracy is the mean over labels and
+            ``exact_match`` counts examples with every label right.
+        """
+        losses = self.task_loss(tf.constant(logits), tf.constant(y)).numpy()
+        measured = {"loss": float(np.average(losses, weights=weight))}
+        if self.exclusive:
+            truth = y if y.ndim == 1 else y.argmax(axis=-1)
+            return measured | class_metrics(truth, logits.argmax(axis=-1), weight)
+        decided = (logits > 0).astype(np.int64)
+        if y.shape[-1] == 1:
+            return measured | class_metrics(y[:, 0].astype(np.int64), decided[:, 0], weight)
+        return measured | label_metrics(y.astype(np.int64), decided, weight)
+
+
+def class_metrics(truth: np.ndarray, decided: np.ndarray, weight: np.ndarray) -> dict[str, float]:
+    """Return accuracy, balanced accuracy and macro F1 of class indices (n,) with weights (n,)."""
+    from sklearn.metrics import f1_score
+
+    right = truth == decided
+    recalls = [np.average(right[truth == one], weights=weight[truth == one]) for one in present(truth, weight)]
+    f1 = f1_score(truth, decided, sample_weight=weight, average="macro", zero_division=0.0)
+    return {
+        "accuracy": float(np.average(right, weights=weight)),
+        "balanced_accuracy": float(np.mean(recalls)),
+        "f1": float(f1),
+    }
+
+
+def label_metrics(truth: np.ndarray, decided: np.ndarray, weight: np.ndarray) -> dict[str, float]:
+    """Return accuracy, exact match, balanced accuracy and macro F1 of 0/1 labels (n, labels)."""
+    columns = [class_metrics(truth[:, k], decided[:, k], weight) for k in range(truth.shape[-1])]
+    from sklearn.metrics import f1_score
+
+    return {
+        "accuracy": float(np.mean([column["accuracy"] for column in columns])),
+        "balanced_accuracy": float(np.mean([column["balanced_accuracy"] for column in columns])),
+        "exact_match": float(np.average((truth == decided).all(axis=-1), weights=weight)),
+        "f1": float(f1_score(truth, decided, sample_weight=weight, average="macro", zero_division=0.0)),
+    }
+
+
+def present(truth: np.ndarray, weight: np.ndarray) -> list[int]:
+    """Return the classes that carry any weight."""
+    return [int(one) for one in np.unique(truth) if weight[truth == one].sum() > 0]
+
+
+def near_chance(balanced_accuracy: float, classes: int) -> bool:
+    """Say whether a model is hardly better than guessing: within a tenth of the way up from 1/classes."""
+    chance = 1.0 / classes
+    return balanced_accuracy < chance + CHANCE_MARGIN * (1.0 - chance)
+
+
+def read_head(model: keras.Model, sample: np.ndarray, labels: str, classes: int, declared: str = "auto") -> Head:
+    """Find out how to read ``model``: its outputs must fit the labels.
+
+    Args:
+        model: a Keras model with one output of shape (batch, outputs).
+        sample: a few model inputs (n, …), scaled.
+        labels: ``sparse``, ``one_hot``, ``binary`` or ``multi_label``.
+        classes: number of classes of the data.
+        declared: ``logits`` or ``probabilities`` where the recipe says so, or ``auto``.
+
+    Raises:
+        UsageError: several outputs, a wrong input shape, or as many outputs as do not fit.
+    """
+    try:
+        output = model(sample, training=False)
+    except Exception as error:
+        raise UsageError(
+            f"model '{model.name}' cannot take the data's inputs of shape {sample.shape[1:]} "
+            f"({str(error).strip().splitlines()[0]}); set data.image_size and data.channels to what it expects"
+        ) from error
+    if not tf.is_tensor(output):
+        raise UsageError(
+            f"model '{model.name}' has several outputs; spiral compresses models with one: "
+            "wrap the output to keep with keras.Model(model.inputs, output)"
+        )
+    if len(output.shape) != 2:
+        raise UsageError(f"model '{model.name}' gives {tuple(output.shape)}; classification needs (batch, classes)")
+    width = int(output.shape[-1])
+    binary = labels == "binary" or (labels == "sparse" and classes == 2 and width == 1)
+    expected = 1 if binary else classes
+    if width != expected:
+        raise UsageError(
+            f"model '{model.name}' has {width} outputs, the data {classes} classes ({labels} labels), which needs "
+            f"{expected}; check data.classes and data.labels, or use a model of that width"
+        )
+    exclusive = not binary and labels != "multi_label"
+    if declared != "auto":
+        return Head(exclusive, declared == "probabilities")
+    return Head(exclusive, gives_probabilities(model, output, exclusive))
+
+
+def gives_probabilities(model: keras.Model, output: tf.Tensor, exclusive: bool) -> bool:
+    """Tell logits from probabilities: by the last activation where it can be seen, else by the values.
+
+    Args:
+        model: the model.
+        output: (n, outputs), what it gave for some examples.
+        exclusive: rows of probabilities sum to one.
+    """
+    if hasattr(output, "_keras_logits"):
+        return True
+    layers = getattr(model, "layers", [])
+    activation = getattr(layers[-1], "activation", None) if layers else None
+    if activation is keras.activations.linear:
+        return False
+    values = np.asarray(output)
+    bounded = bool((values >= 0).all() and (values <= 1).all())
+    return bounded and (not exclusive or bool(np.allclose(values.sum(axis=-1), 1.0, atol=1e-3)))

@@ -1,0 +1,163 @@
+"""The teacher: trained by the recipe, or loaded, and checked before anything learns from it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from spiral_cli.errors import MissingError, RunMismatchError, UsageError
+from spiral_cli.evaluate import Evaluator
+from spiral_cli.events import Listener, Notice, StageDone
+from spiral_cli.models.load import load_model
+from spiral_cli.recipe import Recipe
+from spiral_cli.recipe.digest import teacher_digest
+from spiral_cli.run import Ledger, RunFolder, atomic_path
+from spiral_cli.tasks.classification import near_chance
+from spiral_cli.tasks.image_classification import ImageClassification
+from spiral_cli.tasks.suspects import suspects
+from spiral_cli.training.build import make_stage, teacher_program
+from spiral_cli.training.checkpoint import remove_states
+from spiral_cli.training.control import Control
+from spiral_cli.training.loop import train_stage
+from spiral_cli.training.saving import save_model
+
+SUSPECT_SAMPLE = 1000
+
+
+@dataclass(frozen=True)
+class TrainedTeacher:
+    """A teacher ready to teach: its evaluator holds model and head; metrics are on validation."""
+
+    evaluator: Evaluator
+    metrics: Mapping[str, float]
+    seconds: float
+
+    @property
+    def model(self) -> keras.Model:
+        """The Keras model."""
+        return self.evaluator.model
+
+
+def train_or_load_teacher(
+    recipe: Recipe, task: ImageClassification, run: RunFolder, *, listen: Listener, control: Control
+) -> TrainedTeacher:
+    """Return the run's teacher; train or fetch it first where the run has none.
+
+    Raises:
+        MissingError: its file is missing or cannot be used.
+        UsageError: it does not fit the data, or is hardly better than guessing.
+    """
+    ledger = Ledger(run)
+    record = _stored(recipe, task, ledger, listen)
+    reused = record is not None
+    if record is None:
+        seconds = _obtain(recipe, task, run, listen, control)
+    model = load_model(run.teacher)
+    evaluator = Evaluator(task, model, task.head(model, recipe.teacher.output))
+    if record is None:
+        metrics = evaluator.metrics(task.dataset.validation)
+        refuse_guessing(evaluator, metrics)
+        record = ledger.append(
+            "teacher", digest=teacher_digest(recipe), data=task.dataset.fingerprint(), metrics=metrics,
+            seconds=seconds, files=(run.teacher,),
+        )
+        remove_states(run.teacher_checkpoint)
+    listen(StageDone("teacher", "teacher", record["metrics"], record["seconds"], reused))
+    return TrainedTeacher(evaluator, record["metrics"], record["seconds"])
+
+
+def _stored(recipe: Recipe, task: ImageClassification, ledger: Ledger, listen: Listener) -> dict[str, Any] | None:
+    """Return the ledger's record of an intact teacher of this recipe, or None."""
+    record = ledger.find("teacher")
+    if record is None:
+        return None
+    if record["data"] != task.dataset.fingerprint():
+        raise RunMismatchError(
+            f"the data changed since {ledger.run.root} was made (files, labels or their order); "
+            "start over with --fresh, or give --run another folder"
+        )
+    damaged = ledger.damaged(record)
+    if damaged:
+        listen(Notice(f"{ledger.run.root / damaged[0]} is damaged or missing; making the teacher again", "warning"))
+        ledger.drop(lambda one: one["event"] == "teacher")
+        return None
+    return record
+
+
+def _obtain(
+    recipe: Recipe, task: ImageClassification, run: RunFolder, listen: Listener, control: Control
+) -> float:
+    """Put ``teacher.keras`` into the run; return the seconds its training took."""
+    settings = recipe.teacher
+    if settings.path is not None and not settings.epochs:
+        source = Path(settings.path)
+        if not source.is_file():
+            raise MissingError(f"teacher.path: there is no file {source}; give the path of a .keras model")
+        load_model(str(source))  # refuse a bad file before it is copied
+        with atomic_path(run.teacher) as temporary:
+            shutil.copyfile(source, temporary)
+        return 0.0
+    keras.utils.set_random_seed(recipe.seed)
+    model = task.build_model(settings)
+    seconds = 0.0
+    if settings.epochs:
+        seconds = _train(recipe, task, model, run, listen, control)
+    save_model(model, run.teacher)
+    return seconds
+
+
+def _train(
+    recipe: Recipe, task: ImageClassification, model: keras.Model, run: RunFolder, listen: Listener, control: Control
+) -> float:
+    settings = recipe.teacher
+    head = task.head(model, settings.output)
+    stage = make_stage(task, settings, settings.epochs, kind="teacher", title="teacher", key=(recipe.seed, 0))
+    program = teacher_program(task, model, head, settings)
+    evaluator = Evaluator(task, model, head)
+    trained = train_stage(
+        program,
+        stage,
+        run.teacher_checkpoint,
+        measure=lambda: evaluator.metrics(task.dataset.validation),
+        listen=listen,
+        control=control,
+    )
+    return trained.seconds
+
+
+def refuse_guessing(evaluator: Evaluator, metrics: Mapping[str, float]) -> None:
+    """Stop before any round where the teacher is hardly better than guessing.
+
+    Raises:
+        UsageError: it is; the message names what would make it right, or what to look at.
+    """
+    task, head = evaluator.task, evaluator.head
+    classes = len(task.preprocessing.classes) if head.exclusive else 2
+    if not near_chance(metrics["balanced_accuracy"], classes):
+        return
+    reasons: list[str] = []
+    labels = task.labels(task.dataset.validation, head)
+    if head.exclusive or labels.shape[-1] == 1:
+        y = labels if labels.ndim == 1 else (labels.argmax(-1) if head.exclusive else labels[:, 0])
+
+        def predict(inputs: np.ndarray) -> np.ndarray:
+            logits = head.logits(evaluator.model(inputs, training=False)).numpy()
+            return logits.argmax(-1) if head.exclusive else (logits[:, 0] > 0).astype(np.int64)
+
+        sample = slice(0, SUSPECT_SAMPLE)
+        reasons = suspects(predict, task.dataset.validation.x[sample], y[sample].astype(np.int64), task.preprocessing)
+    hint = "; ".join(reasons) or (
+        "suspects: data.scale (the range of values it was trained on), the order of data.classes, "
+        "the number or order of channels, too few teacher.epochs"
+    )
+    raise UsageError(
+        f"the teacher is hardly better than guessing: balanced accuracy {metrics['balanced_accuracy']:.3f} on "
+        f"validation, {1 / classes:.3f} is chance; nothing can be learnt from it. Where it is good elsewhere, "
+        f"the recipe feeds it wrongly ({hint})"
+    )

@@ -1,0 +1,1 @@
+"""The one compiled loop that everything trains through, and what it needs around it."""

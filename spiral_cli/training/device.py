@@ -1,0 +1,46 @@
+"""The device a run uses, settled before anything touches TensorFlow's devices."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from spiral_cli.errors import UsageError
+
+
+def use_device(device: str, seed: int) -> str:
+    """Make TensorFlow use ``device`` and compute deterministically; return what is used.
+
+    GPU memory grows as needed, so that a GPU can be shared.
+
+    Args:
+        device: ``auto`` (the first GPU where there is one), ``cpu``, ``gpu`` or ``gpu:N``.
+        seed: of Keras and TensorFlow.
+
+    Raises:
+        UsageError: the device does not exist.
+    """
+    import keras
+
+    gpus = tf.config.list_physical_devices("GPU")
+    chosen = _choose(device, gpus)
+    if tf.config.get_visible_devices("GPU") != chosen:
+        tf.config.set_visible_devices(chosen, "GPU")
+    for gpu in chosen:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(seed)
+    return f"gpu:{gpus.index(chosen[0])}" if chosen else "cpu"
+
+
+def _choose(device: str, gpus: list) -> list:
+    if device == "cpu" or (device == "auto" and not gpus):
+        return []
+    if not gpus:
+        raise UsageError(
+            f"device: {device} was asked for, but TensorFlow sees no GPU here; "
+            "use device: auto or cpu, or install a TensorFlow build with GPU support (nvidia-smi shows the driver)"
+        )
+    number = int(device.partition(":")[2] or 0)
+    if number >= len(gpus):
+        raise UsageError(f"device: {device} was asked for, but there are {len(gpus)} GPUs: gpu:0 to gpu:{len(gpus) - 1}")
+    return [gpus[number]]

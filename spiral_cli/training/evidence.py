@@ -1,0 +1,159 @@
+"""What criteria ask of the training data: gradients and input norms, collected by compiled code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from spiral_cli.pruning.evidence import Evidence
+from spiral_cli.pruning.prunable import Prunable
+from spiral_cli.training.program import Program, lookup, weighted_mean
+
+TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)
+WITH_KERNEL = (
+    keras.layers.Dense,
+    keras.layers.EinsumDense,
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.Conv3D,
+    keras.layers.DepthwiseConv1D,
+    keras.layers.DepthwiseConv2D,
+    *TRANSPOSED,
+)
+
+
+class Collector:
+    """Collects what a criterion ``needs`` over batches of training data, without changing any state.
+
+    Layers run as in inference, so that no moving average and no random state moves.
+    """
+
+    def __init__(self, program: Program, needs: Sequence[str], seed: int) -> None:
+        self._program, self._needs, self._seed = program, frozenset(needs), seed
+        self._gradients = tf.function(self._sum_gradients)
+        self._squares = tf.function(self._sum_input_squares)
+        self._observed: list[str] = []
+
+    def __call__(self, rows: np.ndarray) -> Evidence:
+        """Return the evidence over ``rows`` (batches, batch) of the training data."""
+        program = self._program
+        names = [one.name for one in program.prunable]
+        gradients = squared = norms = None
+        if {"gradients", "squared_gradients"} & self._needs:
+            absolute, squares = self._gradients(program.data.x, program.data.y, program.data.weight,
+                                                program.targets, tf.constant(rows))
+            gradients = {name: value.numpy() / len(rows) for name, value in zip(names, absolute, strict=True)}
+            squared = {name: value.numpy() / len(rows) for name, value in zip(names, squares, strict=True)}
+        if "input_norms" in self._needs:
+            totals = [total.numpy() for total in self._squares(program.data.x, tf.constant(rows))]
+            seen = dict(zip(self._observed, totals, strict=True))
+            norms = {
+                one.name: np.sqrt(seen[one.name] / len(rows)) if one.name in seen else np.ones((1,) * len(one.variable.shape))
+                for one in program.prunable
+            }
+        return Evidence(gradients=gradients, squared_gradients=squared, input_norms=norms, seed=self._seed)
+
+    def _sum_gradients(self, x, y, weight, targets, rows):
+        program = self._program
+        variables = [one.variable.value for one in program.prunable]
+        absolute = [tf.zeros(v.shape) for v in variables]
+        squares = [tf.zeros(v.shape) for v in variables]
+        for i in tf.range(len(rows)):
+            taken = rows[i]
+            with tf.GradientTape() as tape:
+                here = lookup(targets, taken)
+                terms = program.terms(program.data.scale(tf.gather(x, taken)), tf.gather(y, taken), here, False)
+                loss = weighted_mean(terms[0], tf.gather(weight, taken))
+            gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+            gradients = [tf.convert_to_tensor(g) for g in gradients]
+            absolute = [a + tf.abs(g) for a, g in zip(absolute, gradients, strict=True)]
+            squares = [s + tf.square(g) for s, g in zip(squares, gradients, strict=True)]
+        return absolute, squares
+
+    def _sum_input_squares(self, x, rows):
+        program = self._program
+        totals: list[tf.Tensor] = []
+        for i in range(rows.shape[0]):
+            with observed_inputs(program.model, program.prunable) as seen:
+                program.model(program.data.scale(tf.gather(x, rows[i])), training=False)
+            self._observed = list(seen)
+            batch = list(seen.values())
+            totals = [a + b for a, b in zip(totals, batch, strict=True)] if totals else batch
+        return totals
+
+
+@contextmanager
+def observed_inputs(model: keras.Model, prunable: Sequence[Prunable]) -> Iterator[dict[str, tf.Tensor]]:
+    """Record, while the model is called, the mean square of each input feature of prunable kernels.
+
+    Yields:
+        name of the prunable to a tensor that broadcasts to the kernel. Kernels whose input is no
+        tensor of the layer's call (recurrent kernels, the pointwise part of a separable
+        convolution) are left out; a criterion then sees a norm of 1 for them.
+    """
+    seen: dict[str, tf.Tensor] = {}
+    by_id = {id(one.variable): one for one in prunable}
+    hooked = []
+    for layer in model._flatten_layers():
+        one = by_id.get(id(_kernel(layer)))
+        if one is not None:
+            layer.call = _recording(layer, one, seen)
+            hooked.append(layer)
+    try:
+        yield seen
+    finally:
+        for layer in hooked:
+            del layer.call
+
+
+def _kernel(layer: keras.layers.Layer) -> keras.Variable | None:
+    """Return the variable that meets the layer's input directly, where that is known."""
+    if isinstance(layer, keras.layers.Embedding):
+        return layer._embeddings
+    if isinstance(layer, keras.layers.SeparableConv1D | keras.layers.SeparableConv2D):
+        return layer.depthwise_kernel
+    return layer.kernel if isinstance(layer, WITH_KERNEL) and layer.built else None
+
+
+def _recording(layer: keras.layers.Layer, one: Prunable, seen: dict[str, tf.Tensor]) -> Callable:
+    original = layer.call
+
+    def call(inputs, *args, **kwargs):
+        square = mean_square(layer, one, inputs)
+        seen[one.name] = seen[one.name] + square if one.name in seen else square
+        return original(inputs, *args, **kwargs)
+
+    return call
+
+
+def mean_square(layer: keras.layers.Layer, one: Prunable, inputs: tf.Tensor) -> tf.Tensor:
+    """Return the mean square of each input feature, shaped to broadcast to the kernel.
+
+    Args:
+        layer: owner of the kernel.
+        one: the kernel.
+        inputs: the layer's input; token numbers for an embedding.
+    """
+    shape = one.variable.shape
+    if isinstance(layer, keras.layers.Embedding):
+        tokens = tf.reshape(tf.cast(inputs, tf.int32), [-1])
+        frequency = tf.math.bincount(tokens, minlength=shape[0], maxlength=shape[0], dtype=tf.float32)
+        return tf.reshape(frequency / tf.cast(tf.size(tokens), tf.float32), (shape[0], 1))
+    if isinstance(layer, keras.layers.EinsumDense):
+        features = len(one.input_axes)
+        square = tf.reduce_mean(tf.square(inputs), axis=list(range(len(inputs.shape) - features)))
+        return tf.reshape(square, [shape[axis] if axis in one.input_axes else 1 for axis in range(len(shape))])
+    square = tf.reduce_mean(tf.square(inputs), axis=list(range(len(inputs.shape) - 1)))
+    axis = _feature_axis(layer, len(shape))
+    if shape[axis] != square.shape[0]:  # grouped convolution: every group sees the mean of its channels
+        square = tf.reduce_mean(tf.reshape(square, (-1, shape[axis])), axis=0)
+    return tf.reshape(square, [shape[i] if i == axis else 1 for i in range(len(shape))])
+
+
+def _feature_axis(layer: keras.layers.Layer, rank: int) -> int:
+    """Return the kernel axis that the layer's input features lie along."""
+    return rank - 1 if isinstance(layer, TRANSPOSED) else rank - 2

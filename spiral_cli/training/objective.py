@@ -1,0 +1,71 @@
+"""What a step minimises: task loss, distillation loss and feature losses, per example."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import keras
+import tensorflow as tf
+
+from spiral_cli.distillation.features import Hint, hint_loss
+from spiral_cli.tasks.classification import Head
+
+DistillationLoss = Callable[[tf.Tensor, tf.Tensor, float, bool], tf.Tensor]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """loss = (1 - alpha) · task + alpha · distillation + sum of weighted feature losses.
+
+    Without a ``distillation`` loss it is the task loss alone, as the teacher trains.
+    """
+
+    head: Head
+    distillation: DistillationLoss | None = None
+    alpha: float = 0.0
+    temperature: float = 1.0
+    hints: tuple[Hint, ...] = ()
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """The names of the losses that `per_example` gives, the total first."""
+        names = ["loss", "task_loss"]
+        if self.distillation is not None:
+            names.append("distillation_loss")
+        if self.hints:
+            names.append("feature_loss")
+        return tuple(names)
+
+    def per_example(
+        self,
+        outputs: Sequence[tf.Tensor],
+        y: tf.Tensor,
+        targets: Mapping[str, tf.Tensor],
+        projections: Sequence[keras.Variable],
+    ) -> list[tf.Tensor]:
+        """Return one (batch,) tensor for each of `terms`.
+
+        Args:
+            outputs: the student's output, then its features in the order of ``hints``.
+            y: labels as `Head.task_loss` reads them.
+            targets: ``logits`` (batch, outputs), ``feature/i`` and scalar ``energy/i`` for hint i.
+            projections: one matrix for every hint that is ``projected``, in order.
+        """
+        logits = self.head.logits(outputs[0])
+        task = self.head.task_loss(logits, y)
+        if self.distillation is None:
+            return [task, task]
+        distilled = self.distillation(logits, targets["logits"], self.temperature, self.head.exclusive)
+        total = (1.0 - self.alpha) * task + self.alpha * distilled
+        terms = [task, distilled]
+        if self.hints:
+            waiting = iter(projections)
+            feature = tf.zeros_like(task)
+            for i, (hint, output) in enumerate(zip(self.hints, outputs[1:], strict=True)):
+                projection = next(waiting) if hint.projected else None
+                loss = hint_loss(output, targets[f"feature/{i}"], projection, targets[f"energy/{i}"])
+                feature += hint.weight * loss
+            total += feature
+            terms.append(feature)
+        return [total, *terms]

@@ -1,0 +1,61 @@
+"""What an epoch visits and at which rate: pure functions of (seed, stage, epoch)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def epoch_rows(
+    count: int, batch_size: int, key: Sequence[int], epoch: int, views: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw the order of one epoch.
+
+    Args:
+        count: training examples; each is visited exactly once.
+        batch_size: examples a step.
+        key: integers that name the stage, the seed first.
+        epoch: counted from 0.
+        views: augmented copies of each example, stored one after the other as ``view * count +
+            example``; every visit draws one of them.
+
+    Returns:
+        rows of shape (steps, batch) int32, and valid of the same shape float32: 1 for an example
+        of the epoch, 0 for what fills up the last batch (and must not count in the loss).
+    """
+    rng = np.random.default_rng([*key, epoch])
+    order = rng.permutation(count)
+    if views > 1:
+        order = order + count * rng.integers(views, size=count)
+    batch_size = min(batch_size, count)
+    steps = -(-count // batch_size)
+    rows = np.resize(order, steps * batch_size)
+    valid = np.arange(rows.size) < count
+    return rows.reshape(steps, batch_size).astype(np.int32), valid.reshape(steps, batch_size).astype(np.float32)
+
+
+def stage_seed(key: Sequence[int]) -> int:
+    """Return a seed for the random generators of the stage that ``key`` names."""
+    return int(np.random.SeedSequence(list(key)).generate_state(1)[0] >> 1)
+
+
+def steps_per_epoch(count: int, batch_size: int) -> int:
+    """Return the number of steps in which every example is visited once."""
+    return -(-count // min(batch_size, count))
+
+
+def learning_rates(kind: str, peak: float, steps: int) -> np.ndarray:
+    """Return the learning rate of every step of one round; it starts over in the next.
+
+    ``cosine`` falls from ``peak`` to 0 (Loshchilov and Hutter 2017). ``one_cycle`` rises from a
+    25th of it over the first 30 % of the steps, then falls along a cosine (Smith 2018).
+
+    Returns:
+        (steps,) float32, the last close to zero.
+    """
+    rising = round(0.3 * steps) if kind == "one_cycle" else 0
+    up = peak * (0.04 + 0.96 * 0.5 * (1 - np.cos(np.pi * np.arange(rising) / max(rising, 1))))
+    falling = steps - rising
+    down = peak * 0.5 * (1 + np.cos(np.pi * np.arange(falling) / falling))
+    return np.concatenate([up, down]).astype(np.float32)

@@ -1,0 +1,49 @@
+"""Compiled, batched inference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from spiral_cli.data.splits import Preprocessing
+from spiral_cli.training.program import scaled
+
+Forward = Callable[[tf.Tensor], list[tf.Tensor]]
+
+
+class Predictor:
+    """Runs a model over arrays of any length in batches of one shape, traced once.
+
+    Args:
+        forward: takes scaled inputs (batch, …), returns a list of tensors (batch, …).
+        preprocessing: turns stored values into model inputs.
+        batch_size: examples a call.
+    """
+
+    def __init__(self, forward: Forward, preprocessing: Preprocessing, batch_size: int = 512) -> None:
+        self._batch_size = batch_size
+        self._call = tf.function(lambda x: forward(scaled(x, preprocessing)))
+
+    def __call__(self, x: np.ndarray) -> list[np.ndarray]:
+        """Return one array of length n for each output of ``forward``.
+
+        Args:
+            x: stored inputs (n, …).
+        """
+        parts: list[list[np.ndarray]] = []
+        for start in range(0, len(x), self._batch_size):
+            batch = x[start : start + self._batch_size]
+            missing = self._batch_size - len(batch)
+            if missing:
+                batch = np.concatenate([batch, np.zeros((missing, *batch.shape[1:]), batch.dtype)])
+            outputs = self._call(tf.constant(batch))
+            parts.append([output.numpy()[: len(x) - start] for output in outputs])
+        return [np.concatenate(column) for column in zip(*parts, strict=True)]
+
+
+def logits_of(model: keras.Model, head: object) -> Forward:
+    """Return the inference forward that gives a model's logits."""
+    return lambda x: [head.logits(model(x, training=False))]

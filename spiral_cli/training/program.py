@@ -1,0 +1,201 @@
+"""The compiled step: a student, its optimizer and its masks, traced once and used by every round.
+
+Many steps run in one call. Data, labels and the teacher's cached targets lie on the device; a step
+gathers its rows there, so the host only sends row numbers, rates and pressures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from spiral_cli.data.splits import Preprocessing
+from spiral_cli.distillation.features import make_projections, with_features
+from spiral_cli.pruning.prunable import Prunable
+from spiral_cli.training.objective import Objective
+
+CHUNK_STEPS = 64  # the longest run of steps between two looks at the clock and at Ctrl-C
+State = dict[str, np.ndarray]
+Pressure = Callable[[tf.Tensor], tf.Tensor]
+Online = Callable[[tf.Tensor], dict[str, tf.Tensor]]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a step gathers from, on the device. The first axis of every tensor counts the same rows."""
+
+    x: tf.Tensor
+    y: tf.Tensor
+    weight: tf.Tensor
+    preprocessing: Preprocessing
+
+    def scale(self, x: tf.Tensor) -> tf.Tensor:
+        """Turn stored values into model inputs."""
+        return scaled(x, self.preprocessing)
+
+
+def scaled(x: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
+    """Turn stored values into model inputs."""
+    return tf.cast(x, tf.float32) * preprocessing.factor + preprocessing.offset
+
+
+def lookup(targets: Mapping[str, tf.Tensor], rows: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Return the targets of ``rows``; scalars hold for all rows."""
+    return {name: tf.gather(value, rows) if value.shape.rank else value for name, value in targets.items()}
+
+
+def weighted_mean(losses: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
+    """Return the sum of weighted losses (batch,) over the sum of weights (batch,)."""
+    return tf.reduce_sum(weight * losses) / tf.maximum(tf.reduce_sum(weight), 1e-12)
+
+
+class Program:
+    """One model being trained.
+
+    Args:
+        model: the model; its variables are updated in place.
+        data: what it trains on.
+        objective: the loss.
+        optimizer: a fresh Keras optimizer; `reset` clears it between rounds.
+        prunable: the variables that masks may cover.
+        pressure: gradient of the sparsity penalty, or None.
+        online: gives further targets from the scaled inputs in every step (a teacher's features
+            whose cache would not fit), or None.
+        jit: compile by XLA.
+        seed: of the feature projections.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        data: TrainingData,
+        objective: Objective,
+        optimizer: keras.optimizers.Optimizer,
+        *,
+        prunable: Sequence[Prunable] = (),
+        pressure: Pressure | None = None,
+        online: Online | None = None,
+        jit: bool = False,
+        seed: int = 0,
+    ) -> None:
+        self.model, self.data, self.objective, self.optimizer = model, data, objective, optimizer
+        self.pressure, self.online, self.prunable = pressure, online, tuple(prunable)
+        self.projections = make_projections(objective.hints, seed)
+        self.trainable = [*model.trainable_variables, *self.projections]
+        self.optimizer.build(self.trainable)
+        self.masks = [tf.Variable(tf.ones(one.variable.shape), trainable=False) for one in self.prunable]
+        self._forward = with_features(model, [hint.student for hint in objective.hints]) if objective.hints else model
+        self._variables = {
+            **{f"model/{i}": v for i, v in enumerate(model.variables)},
+            **{f"optimizer/{i}": v for i, v in enumerate(optimizer.variables)},
+            **{f"projection/{i}": v for i, v in enumerate(self.projections)},
+        }
+        self._fresh = {name: v.numpy() for name, v in self._variables.items() if not name.startswith("model/")}
+        self._chunk = tf.function(self._steps, jit_compile=jit)
+        self.targets: dict[str, tf.Tensor] = {}
+
+    def set_targets(self, targets: Mapping[str, np.ndarray]) -> None:
+        """Give the teacher's targets: rows like the data's, or scalars."""
+        self.targets = {name: tf.constant(value) for name, value in targets.items()}
+
+    def cut(self, masks: Mapping[str, np.ndarray]) -> None:
+        """Set to zero the weights that ``masks`` (bool arrays by prunable name, True = kept) cut."""
+        for one in self.prunable:
+            one.variable.assign(one.variable * masks[one.name].astype(np.float32))
+
+    def hold(self, masks: Mapping[str, np.ndarray]) -> None:
+        """From now on keep at zero, after every update, what ``masks`` cut."""
+        for one, held in zip(self.prunable, self.masks, strict=True):
+            held.assign(masks[one.name].astype(np.float32))
+
+    def held(self) -> dict[str, np.ndarray]:
+        """Return the masks that `hold` set."""
+        return {one.name: held.numpy() > 0 for one, held in zip(self.prunable, self.masks, strict=True)}
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """Return the prunable weights by name."""
+        return {one.name: one.variable.numpy() for one in self.prunable}
+
+    def state(self) -> State:
+        """Return everything that training changes."""
+        return {name: variable.numpy() for name, variable in self._variables.items()}
+
+    def restore(self, state: State) -> None:
+        """Bring back what `state` returned."""
+        for name, variable in self._variables.items():
+            variable.assign(state[name])
+
+    def reset(self, model_variables: Sequence[np.ndarray], seed: int) -> None:
+        """Start a stage: the model at ``model_variables``, the optimizer and projections as new.
+
+        The states of random generators (dropout) are derived from ``seed``, so that a stage does
+        not depend on what ran before it.
+        """
+        for name, value in self._fresh.items():
+            self._variables[name].assign(value)
+        rng = np.random.default_rng(seed)
+        for variable, value in zip(self.model.variables, model_variables, strict=True):
+            generator = variable.dtype == "uint32"
+            variable.assign(rng.integers(2**31, size=variable.shape, dtype=np.uint32) if generator else value)
+
+    def run(self, rows: np.ndarray, valid: np.ndarray, rates: np.ndarray, strengths: np.ndarray) -> np.ndarray:
+        """Take up to `CHUNK_STEPS` steps.
+
+        Args:
+            rows: (steps, batch) int32.
+            valid: (steps, batch) float32, 0 for filling.
+            rates: (steps,) learning rates.
+            strengths: (steps,) factors of the pressure's gradient.
+
+        Returns:
+            (terms + 1,) float32: sums of the objective's terms over examples, then the sum of
+            their weights.
+        """
+        steps = len(rows)
+        missing = CHUNK_STEPS - steps  # one shape, so one compilation
+        feed = [np.concatenate([part, np.zeros((missing, *part.shape[1:]), part.dtype)]) if missing else part
+                for part in (rows, valid, rates, strengths)]
+        return self._chunk(self.data.x, self.data.y, self.data.weight, self.targets, *feed, tf.constant(steps)).numpy()
+
+    def _steps(self, x, y, weight, targets, rows, valid, rates, strengths, steps):
+        sums = tf.zeros(len(self.objective.terms) + 1)
+        for i in tf.range(steps):
+            self.optimizer.learning_rate.assign(rates[i])
+            taken = rows[i]
+            example_weight = tf.gather(weight, taken) * valid[i]
+            inputs = self.data.scale(tf.gather(x, taken))
+            sums += self._step(inputs, tf.gather(y, taken), example_weight, lookup(targets, taken), strengths[i])
+        return sums
+
+    def terms(self, inputs, y, targets, training: bool) -> list[tf.Tensor]:
+        """Return the objective's terms, each (batch,), for scaled inputs."""
+        outputs = self._forward(inputs, training=training)
+        outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
+        if self.online is not None:
+            targets = {**targets, **self.online(inputs)}
+        return self.objective.per_example(outputs, y, targets, self.projections)
+
+    def _step(self, inputs, y, weight, targets, strength) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            terms = self.terms(inputs, y, targets, True)
+            loss = weighted_mean(terms[0], weight)
+            if self._forward.losses:  # the model's own regularisation
+                loss += tf.add_n(self._forward.losses)
+        gradients = tape.gradient(loss, [v.value for v in self.trainable])
+        self.optimizer.apply(self._pressed(gradients, strength), self.trainable)
+        for one, mask in zip(self.prunable, self.masks, strict=True):
+            one.variable.assign(one.variable * mask)
+        return tf.stack([*(tf.reduce_sum(weight * term) for term in terms), tf.reduce_sum(weight)])
+
+    def _pressed(self, gradients, strength):
+        if self.pressure is None:
+            return gradients
+        pruned = {id(one.variable) for one in self.prunable}
+        return [
+            g + strength * self.pressure(v.value) if g is not None and id(v) in pruned else g
+            for g, v in zip(gradients, self.trainable, strict=True)
+        ]

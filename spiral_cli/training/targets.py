@@ -1,0 +1,52 @@
+"""The teacher's targets for every training row, computed once by compiled inference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from spiral_cli.data import Preprocessing
+from spiral_cli.distillation.features import Hint, with_features
+from spiral_cli.training.predict import Predictor
+from spiral_cli.training.program import Online
+
+FEATURE_CACHE_BYTES = 1 << 30  # above this, features are computed by the teacher in every step
+ENERGY_SAMPLE = 1024
+
+
+def feature_bytes(hints: Sequence[Hint], rows: int) -> int:
+    """Return the memory the teacher's features for ``rows`` training rows would take."""
+    return sum(4 * rows * int(np.prod(hint.teacher_shape)) for hint in hints)
+
+
+def cached_features(
+    teacher: keras.Model, hints: Sequence[Hint], x: np.ndarray, preprocessing: Preprocessing
+) -> dict[str, np.ndarray]:
+    """Return ``feature/i`` of shape (rows, …) for each hint."""
+    model = with_features(teacher, [hint.teacher for hint in hints])
+    features = Predictor(lambda inputs: model(inputs, training=False)[1:], preprocessing)(x)
+    return {f"feature/{i}": feature for i, feature in enumerate(features)}
+
+
+def online_features(teacher: keras.Model, hints: Sequence[Hint]) -> Online:
+    """Return what computes ``feature/i`` from scaled inputs inside a step."""
+    model = with_features(teacher, [hint.teacher for hint in hints])
+
+    def features(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs = model(inputs, training=False)[1:]
+        return {f"feature/{i}": tf.stop_gradient(output) for i, output in enumerate(outputs)}
+
+    return features
+
+
+def energies(
+    teacher: keras.Model, hints: Sequence[Hint], x: np.ndarray, preprocessing: Preprocessing
+) -> dict[str, np.ndarray]:
+    """Return scalar ``energy/i``: the mean square of the teacher's feature i over the first rows of ``x``."""
+    sample = cached_features(teacher, hints, x[:ENERGY_SAMPLE], preprocessing)
+    return {
+        f"energy/{i}": np.float32(np.mean(np.square(sample[f"feature/{i}"])) + 1e-12) for i in range(len(hints))
+    }

@@ -1,0 +1,110 @@
+"""The run folder: whole files or none, an honest ledger, one process at a time."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from spiral_cli.errors import DiskFullError, RunMismatchError
+from spiral_cli.run import TEMPORARY, Ledger, RunFolder, atomic_path, disk_errors, write_json, write_text
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path):
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    with pytest.raises(RuntimeError, match="midway"), atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError("midway")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_nan_is_not_json(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "a.json", {"loss": float("nan")})
+    assert not (tmp_path / "a.json").exists()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_named(tmp_path, number):
+    with pytest.raises(DiskFullError, match="disk is full"), disk_errors(tmp_path / "x"):
+        raise OSError(number, os.strerror(number))
+
+
+def test_records_carry_checksums_that_notice_damage(tmp_path):
+    run = RunFolder(tmp_path)
+    write_text(run.rounds_csv, "1,2,3\n")
+    record = Ledger(run).append("round", files=(run.rounds_csv,), row={"round": 1})
+    assert Ledger(run).damaged(record) == []
+    run.rounds_csv.write_text("1,2,4\n")
+    assert Ledger(run).damaged(record) == ["rounds.csv"]
+    run.rounds_csv.unlink()
+    assert Ledger(run).damaged(record) == ["rounds.csv"]
+
+
+def test_a_torn_line_ends_the_ledger_and_the_lines_before_it_count(tmp_path):
+    run = RunFolder(tmp_path)
+    ledger = Ledger(run)
+    ledger.append("teacher", seconds=1.0)
+    ledger.append("round", row={"round": 1})
+    text = run.ledger.read_text()
+    run.ledger.write_text(text[:-5])
+    assert [record["event"] for record in ledger.read()] == ["teacher"]
+
+
+def test_find_gives_the_latest_and_drop_forgets(tmp_path):
+    ledger = Ledger(RunFolder(tmp_path))
+    ledger.append("round", row=1)
+    ledger.append("round", row=2)
+    assert ledger.find("round")["row"] == 2
+    ledger.drop(lambda record: record.get("row") == 2)
+    assert ledger.find("round")["row"] == 1
+    assert ledger.find("teacher") is None
+
+
+def test_paths_inside_are_relative(tmp_path):
+    run = RunFolder(tmp_path)
+    run.round(3).root.mkdir(parents=True)
+    run.round(3).student.write_bytes(b"x")
+    Ledger(run).append("round", files=(run.round(3).student,))
+    assert list(json.loads(run.ledger.read_text())["files"]) == ["rounds/03/student.keras"]
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from spiral_cli.run import RunFolder
+with RunFolder(Path(sys.argv[1])).claimed():
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_second_process_is_refused_and_a_killed_one_lets_go(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(run.root)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(RunMismatchError, match="in use"), run.claimed():
+            pass
+    finally:
+        holder.kill()
+        holder.wait()
+    leftover = run.root / f"{TEMPORARY}abcd-report.json"
+    leftover.write_text("half")
+    with run.claimed():
+        assert not leftover.exists()
+
+
+def test_clear_keeps_the_lock(tmp_path):
+    run = RunFolder(tmp_path)
+    run.round(1).root.mkdir(parents=True)
+    run.lock.touch()
+    run.recipe.write_text("x")
+    run.clear()
+    assert os.listdir(tmp_path) == [".lock"]
