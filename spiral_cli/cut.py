@@ -13,7 +13,7 @@ from spiral_cli.pruning.allocation import per_layer
 from spiral_cli.pruning.evidence import Evidence
 from spiral_cli.pruning.granularity import from_recipe
 from spiral_cli.pruning.masks import make_masks
-from spiral_cli.pruning.schedules import round_density
+from spiral_cli.pruning.schedules import round_density, sparsities
 from spiral_cli.recipe.schema import Prune
 from spiral_cli.training.evidence import Collector
 from spiral_cli.training.loop import Masks
@@ -74,7 +74,7 @@ class Cut:
         allocation = self.settings.allocation
         if isinstance(allocation, str):
             return registry.allocations.get(allocation)
-        return per_layer(allocation, self.settings)
+        return per_layer(allocation, sparsities(self.settings.schedule)[-1])
 
     def _evidence(self, program: Program, epoch: int) -> Evidence:
         if self.collect is None:

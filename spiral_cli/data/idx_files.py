@@ -35,7 +35,7 @@ def read_idx(path: Path) -> np.ndarray:
         raise MissingError(f"{path} cannot be read ({error}); copy or download it again") from error
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in TYPES or data[3] == 0:
         raise MissingError(
-            f"{path} is no idx file: it begins with 0x{data[:4].hex()}; an idx file begins with 0x0000, a type "
+            f"{path} is no idx file: it begins with 0x{data[:4].hex()}; it must begin with 0x0000, a type "
             f"({', '.join(f'{code:02x}' for code in TYPES)}) and the number of dimensions"
         )
     dtype, rank = np.dtype(TYPES[data[2]]), data[3]

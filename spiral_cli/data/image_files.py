@@ -106,8 +106,8 @@ def common_shape(
         for file, (other, _) in zip(files, looks, strict=True):
             if other != size:
                 raise MissingError(
-                    f"images differ in size: {files[0]} is {size[0]}x{size[1]}, {file} is {other[0]}x{other[1]} "
-                    "(height x width); set data.image_size: [height, width]"
+                    f"images differ in height x width: {files[0]} has {size[0]}x{size[1]}, {file} "
+                    f"{other[0]}x{other[1]}; set data.image_size: [height, width]"
                 )
     return channels, size
 

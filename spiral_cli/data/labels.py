@@ -145,7 +145,7 @@ def check_range(y: np.ndarray, count: int, part: str) -> None:
     """Refuse indices (n,) below 0 or not below ``count``."""
     if y.min() < 0 or y.max() >= count:
         raise MissingError(
-            f"data: {part} labels run from {y.min()} to {y.max()}; {count} classes are numbered 0 to {count - 1}"
+            f"data: {part} labels run from {y.min()} to {y.max()}; {count} classes have 0 to {count - 1}"
         )
 
 

@@ -111,8 +111,8 @@ def check_alike(splits: Mapping[str, Split]) -> None:
     if len(set(kinds.values())) > 1:
         said = ", ".join(f"{part} {shape} {dtype}" for part, (shape, dtype) in kinds.items())
         raise MissingError(
-            f"data: the parts hold different images: {said}; data.image_size and data.channels make shapes agree, "
-            "types must agree as stored"
+            f"data: images differ between the parts: {said}; data.image_size and data.channels make "
+            "shapes agree, types must agree as stored"
         )
 
 

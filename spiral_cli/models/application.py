@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from pathlib import Path
 
 import keras
@@ -37,21 +38,22 @@ def application(
         UsageError: an unknown name, or a network that does not take this shape.
         MissingError: the weights are not there or do not fit.
     """
-    names = application_names()
-    found = {known.lower(): known for known in names}.get(name.lower())
-    if found is None:
-        lower = did_you_mean(name.lower(), [known.lower() for known in names])
-        near = next((f"; did you mean '{known}'?" for known in names if f"'{known.lower()}'" in lower), "")
-        raise UsageError(f"keras.applications has no '{name}'; there are {', '.join(names)}{near}")
+    known = {name.lower(): name for name in application_names()}
+    if name.lower() not in known:
+        near = did_you_mean(name.lower(), list(known))
+        raise UsageError(f"keras.applications has no '{name}'; there are {', '.join(known.values())}{near}")
+    network = known[name.lower()]
     if weights not in (None, "imagenet") and not Path(weights).is_file():
-        raise MissingError(f"there is no weights file {weights}; correct the path, or use imagenet or none")
-    build = getattr(keras.applications, found)
+        raise MissingError(
+            f"there is no weights file {weights}; correct the path, or use imagenet, or leave weights out"
+        )
+    build = getattr(keras.applications, network)
     try:
         trunk = build(include_top=False, weights=None, input_shape=input_shape, pooling="avg")
     except (ValueError, TypeError) as error:
-        raise UsageError(f"{found} does not take images of shape {input_shape}: {error}") from error
+        raise UsageError(f"{network} does not take images of shape {input_shape}: {error}") from error
     if weights == "imagenet":
-        trunk = pretrained(found, input_shape)
+        trunk = pretrained(network, input_shape)
     elif weights is not None:
         load_trunk(trunk, weights)
     logits = keras.layers.Dense(outputs, name="logits")(trunk.output)
@@ -69,11 +71,13 @@ def pretrained(name: str, input_shape: tuple[int, int, int]) -> keras.Model:
     try:
         return build(include_top=False, weights="imagenet", input_shape=input_shape, pooling="avg")
     except (ValueError, TypeError) as error:
-        raise UsageError(f"{name} has no imagenet weights for images of shape {input_shape}: {error}") from error
+        raise UsageError(
+            f"{name} has no imagenet weights for images of shape {input_shape}: {error}"
+        ) from error
     except Exception as error:  # Keras raises a bare Exception when a download fails
         raise MissingError(
-            f"the imagenet weights of {name} are not in Keras' cache and cannot be downloaded ({error}); connect to "
-            "the network once, copy them into ~/.keras/models, or leave weights out"
+            f"the imagenet weights of {name} are not in Keras' cache and cannot be downloaded ({error}); "
+            "connect to the network once, copy them into ~/.keras/models, or leave weights out"
         ) from error
 
 
@@ -84,6 +88,9 @@ def load_trunk(trunk: keras.Model, path: str) -> None:
         MissingError: the file does not fit.
     """
     try:
-        trunk.load_weights(path)
-    except (ValueError, OSError, KeyError) as error:
+        with warnings.catch_warnings():
+            # Keras only warns of layers the file does not hold, and leaves them random.
+            warnings.filterwarnings("error", message="Skipping|A total of", category=UserWarning)
+            trunk.load_weights(path)
+    except (ValueError, OSError, KeyError, UserWarning) as error:
         raise MissingError(f"{path} holds no weights for {trunk.name} without its top ({error})") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import tempfile
 import zipfile
 from pathlib import Path
@@ -22,10 +23,12 @@ def load_model(path: str | Path) -> keras.Model:
     """
     path = Path(path)
     if not path.exists():
-        raise MissingError(f"there is no model at {path}; correct the path (in a recipe it is relative to the recipe)")
+        raise MissingError(
+            f"there is no model at {path}; correct the path (relative to the recipe)"
+        )
     if path.suffix != ".keras" or not zipfile.is_zipfile(path):
         raise MissingError(
-            f"{path} is no .keras file, or was cut short; save the model again by model.save('model.keras') in Keras 3"
+            f"{path} is no .keras file, or was cut short; write it again by Keras 3's model.save('model.keras')"
         )
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
@@ -44,11 +47,10 @@ def explain(error: Exception) -> str:
             "it holds a Lambda layer, whose code Keras' safe mode does not run; write it as a "
             "layer class under @keras.saving.register_keras_serializable() and name its module in plugins"
         )
-    if "Could not locate" in said:
-        name = said.partition("'")[2].partition("'")[0]
+    if unknown := re.search(r"Could not locate \w+ '([^']+)'", said):
         return (
-            f"it needs '{name}', which is not known; put it under @keras.saving.register_keras_serializable() "
-            "in a module and name that module in the recipe's plugins"
+            f"it needs '{unknown[1]}', which is not known; put it under "
+            "@keras.saving.register_keras_serializable() in a module and name that module in the recipe's plugins"
         )
     first = said.strip().partition("\n")[0]
     return f"{type(error).__name__}: {first}; save the model again by model.save('model.keras') in Keras 3"
@@ -66,7 +68,9 @@ def build_from(builder: str, input_shape: tuple[int, int, int], outputs: int) ->
         arguments = (input_shape, outputs) if signature.parameters else ()
         signature.bind(*arguments)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"builder: {builder} must take (input_shape, outputs) or no arguments ({error})") from error
+        raise UsageError(
+            f"builder: {builder} must take (input_shape, outputs) or no arguments ({error})"
+        ) from error
     try:
         model = function(*arguments)
     except Exception as error:
@@ -80,7 +84,7 @@ def copy_model(model: keras.Model) -> keras.Model:
     """Return an independent model of the same architecture and values.
 
     It goes through a temporary `.keras` file, so that subclassed models, tied weights and frozen
-    layers survive; optimizer state does not.
+    layers survive; the optimizer does not. The seeds of Dropout, which the file leaves out, are set.
 
     Raises:
         MissingError: the model cannot be saved, or not loaded again.
@@ -91,4 +95,7 @@ def copy_model(model: keras.Model) -> keras.Model:
             model.save(path)
         except Exception as error:
             raise MissingError(f"the model '{model.name}' cannot be saved as .keras: {error}") from error
-        return load_model(path)
+        copy = load_model(path)
+    for source, target in zip(model.variables, copy.variables, strict=True):
+        target.assign(source.value)
+    return copy

@@ -10,7 +10,8 @@ from typing import Any
 import yaml
 
 from spiral_cli.recipe.scalars import escape, plain
-from spiral_cli.recipe.schema import PATH_KEYS, Recipe, Section
+from spiral_cli.recipe.schema import PATH_KEYS, Recipe
+from spiral_cli.recipe.section import Section
 
 # Only what changes the bytes of a stage: not the name, the device, or what is done with the results.
 TEACHER_KEYS = ("task", "seed", "precision", "distribution", "data", "teacher")
@@ -54,7 +55,9 @@ def differences(old: Recipe, new: Recipe, keys: Collection[str]) -> list[str]:
 
 def shown(value: Any) -> str:
     """Return a setting as a person would write it in a recipe."""
-    return "nothing" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if value is None:
+        return "nothing"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def without_paths(flat: dict[str, Any]) -> dict[str, Any]:
@@ -100,14 +103,16 @@ Dumper.add_representer(str, represent_text)
 
 def dump(recipe: Recipe) -> str:
     """Return the recipe as YAML with every default written out; `load_recipe` reads it back equal."""
-    content = recipe.model_dump()
-    return yaml.dump(written(content), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=110)
+    return yaml.dump(written(recipe), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=110)
 
 
 def written(value: Any) -> Any:
-    """Return plain data as it is written: no ``${`` is a variable, and what is None is left out."""
+    """Return a setting as plain data; keys that are unset by default and still are, are left out."""
+    if isinstance(value, Section):
+        fields = ((key, info, getattr(value, key)) for key, info in type(value).model_fields.items())
+        return {key: written(item) for key, info, item in fields if item is not None or info.default is not None}
     if isinstance(value, dict):
-        return {key: written(item) for key, item in value.items() if item is not None or key == "pressure"}
+        return {key: written(item) for key, item in value.items()}
     if isinstance(value, list):
         return [written(item) for item in value]
     return escape(value) if isinstance(value, str) else value

@@ -76,7 +76,9 @@ def read_file(path: Path) -> bytes:
 def decoded(content: bytes, source: Source) -> str:
     """Return the text of a recipe's bytes, or refuse with the place of the first bad one."""
     if len(content) > MAX_BYTES:
-        raise RecipeError([Problem(source.name, 1, 1, f"received more than {MAX_BYTES} bytes; a recipe is a short text")])
+        raise RecipeError(
+            [Problem(source.name, 1, 1, f"received more than {MAX_BYTES} bytes; a recipe is a short text")]
+        )
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from spiral_cli.errors import did_you_mean
 from spiral_cli.recipe.reader import shown
-from spiral_cli.recipe.schema import Recipe, RuleError, Section
+from spiral_cli.recipe.schema import Recipe
+from spiral_cli.recipe.section import RuleError, Section
 
 Location = tuple[str | int, ...]
 

@@ -51,5 +51,7 @@ def put(tree: Node, keys: list[str], value: Node, where: Position, name: str) ->
         if not key.isdecimal() or int(key[:9]) >= len(content):
             raise LookupError(f"received '{key}' for {name}, a list; allowed: an entry from 0 to {len(content) - 1}")
         index = int(key)
-        return replace(tree, value=[*content[:index], put(content[index], rest, value, where, below), *content[index + 1 :]])
+        return replace(
+            tree, value=[*content[:index], put(content[index], rest, value, where, below), *content[index + 1 :]]
+        )
     raise LookupError(f"received '{below}', but {name} is {shown(content)}, which has no keys; set {name} as a whole")

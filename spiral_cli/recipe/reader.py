@@ -73,7 +73,7 @@ def shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:56]}...{text[-1]}"
 
 
-class Stop(Exception):
+class ReadError(Exception):
     """The text cannot be read any further."""
 
     def __init__(self, problem: Problem) -> None:
@@ -86,7 +86,7 @@ def parse(text: str, source: Source) -> tuple[Node | None, list[Problem]]:
     reader = Reader(source, text)
     try:
         return reader.read(), reader.problems
-    except Stop as stop:
+    except ReadError as stop:
         return None, [*reader.problems, stop.problem]
     except yaml.YAMLError as error:
         return None, [*reader.problems, *reader.syntax(error)]
@@ -117,12 +117,14 @@ class Reader:
         """Return the tree, or None for a text without content.
 
         Raises:
-            Stop: a limit is reached, or what follows makes no sense in a recipe.
+            ReadError: a limit is reached, or what follows makes no sense in a recipe.
             yaml.YAMLError: the text is not YAML.
         """
         if bad := UNPRINTABLE.search(self.text):
             code = ord(bad.group())
-            raise Stop(self.offset(bad.start()).problem(f"received the character {code:#x}; a recipe is printable text"))
+            raise ReadError(
+                self.offset(bad.start()).problem(f"received the character {code:#x}; a recipe is printable text")
+            )
         parser = LOADER(self.text)
         try:
             parser.get_event()  # stream start
@@ -132,7 +134,7 @@ class Reader:
             parser.get_event()  # document end
             after = parser.get_event()
             if not isinstance(after, yaml.StreamEndEvent):
-                raise Stop(self.place(after.start_mark).problem("received a second document; a recipe is one"))
+                raise ReadError(self.place(after.start_mark).problem("received a second document; a recipe is one"))
             return root
         finally:
             parser.dispose()
@@ -160,7 +162,9 @@ class Reader:
         self.check_depth(depth, where)
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self.anchors:
-                raise Stop(where.problem(f"received *{event.anchor}, but no finished value is marked &{event.anchor}"))
+                raise ReadError(
+                    where.problem(f"received *{event.anchor}, but no finished value is marked &{event.anchor}")
+                )
             node = self.anchors[event.anchor]
             self.check_depth(depth + node.height - 1, where)
             self.count(node.size, where)
@@ -178,15 +182,17 @@ class Reader:
         return node
 
     def check_depth(self, depth: int, where: Position) -> None:
-        """Stop where values are nested too deep."""
+        """ReadError where values are nested too deep."""
         if depth > MAX_DEPTH:
-            raise Stop(where.problem(f"received values nested deeper than {MAX_DEPTH} levels; a recipe needs 5"))
+            raise ReadError(where.problem(f"received values nested deeper than {MAX_DEPTH} levels; a recipe needs 5"))
 
     def count(self, size: int, where: Position) -> None:
         """Add ``size`` values to the count, and stop where they are too many."""
         self.nodes += size
         if self.nodes > MAX_NODES:
-            raise Stop(where.problem(f"received more than {MAX_NODES} values, aliases counted in full; simplify it"))
+            raise ReadError(
+                where.problem(f"received more than {MAX_NODES} values, aliases counted in full; simplify it")
+            )
 
     def scalar(self, event: Any, where: Position) -> Scalar:
         """Return the value of a scalar, with environment variables in place."""
@@ -222,7 +228,7 @@ class Reader:
         while not isinstance(event := parser.get_event(), yaml.MappingEndEvent):
             place = self.place(event.start_mark)
             if not isinstance(event, yaml.ScalarEvent):
-                raise Stop(place.problem("received a list, mapping or alias as a key; allowed: text"))
+                raise ReadError(place.problem("received a list, mapping or alias as a key; allowed: text"))
             value = self.node(parser, parser.get_event(), depth + 1)
             self.check_printable(event.value, place)
             if event.value in entries:

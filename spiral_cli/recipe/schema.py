@@ -8,106 +8,15 @@ without importing them. Rules that join several keys stand in the ``rules`` of t
 # a tenth of the time `spiral validate` has.
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BeforeValidator, Field, Tag, model_validator
 
 from spiral_cli import registry
 from spiral_cli.errors import did_you_mean
-
-Finding = tuple[tuple[str | int, ...], str]  # keys below the section, what is wrong there
-
-
-class RuleError(ValueError):
-    """Keys of a section that do not go together; carries every finding."""
-
-    def __init__(self, findings: Sequence[Finding]) -> None:
-        self.findings = tuple(findings)
-        super().__init__("; ".join(message for _, message in findings))
-
-
-class Section(BaseModel):
-    """A frozen mapping of the recipe that refuses unknown keys and silent conversions."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True)
-
-    def rules(self) -> Iterator[Finding]:
-        """Yield what is wrong between keys that are each right alone."""
-        yield from ()
-
-    @model_validator(mode="after")
-    def check_rules(self) -> "Section":
-        """Refuse the section if one of its rules is broken."""
-        if findings := list(self.rules()):
-            raise RuleError(findings)
-        return self
-
-
-@dataclass(frozen=True)
-class NameIn:
-    """Accepts the names in a registry only, and lists them in the JSON Schema."""
-
-    parts: registry.Registry
-
-    def check(self, value: str) -> str:
-        """Return ``value`` if it is registered."""
-        if value not in (names := self.parts.names()):
-            near = did_you_mean(value, names)
-            raise ValueError(f"received {value!r}; allowed: a {self.parts.kind} of {listed(names)}{near}")
-        return value
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
-        from pydantic_core.core_schema import no_info_after_validator_function
-
-        return no_info_after_validator_function(self.check, handler(source))
-
-    def __get_pydantic_json_schema__(self, schema: Any, handler: Callable[[Any], Any]) -> dict[str, Any]:
-        return {**handler(schema), "enum": self.parts.names()}
-
-
-def listed(names: Sequence[str]) -> str:
-    """Return ``names`` for a message."""
-    return ", ".join(names) or "(none is installed)"
-
-
-def forms(allowed: str, *words: str) -> Discriminator:
-    """Choose a union's branch by the value's shape, so that a mistake is reported once.
-
-    Args:
-        allowed: the forms as a message lists them.
-        words: the only texts there are; any text goes where none is given.
-    """
-
-    def shape(value: Any) -> str | None:
-        if isinstance(value, str):
-            return "<text>" if not words or value in words else None
-        if isinstance(value, dict | Section):
-            return "<block>" if isinstance(value, Block) or (isinstance(value, dict) and "block" in value) else "<mapping>"
-        if isinstance(value, list):
-            return "<list>"
-        return "<number>" if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-    return Discriminator(shape, custom_error_type="forms", custom_error_message=allowed)
-
-
-def repeated(key: str, values: Sequence[Any]) -> Iterator[Finding]:
-    """Yield the entries of a list that stood in it before."""
-    for index, value in enumerate(values):
-        if value in values[:index]:
-            yield (key, index), f"received {value!r} a second time; keep one"
-
-
-def sources(section: Section, keys: Sequence[str], required: bool = True) -> Iterator[Finding]:
-    """Yield what is wrong unless exactly one of ``keys`` has a value (or none, where not required)."""
-    given = [key for key in keys if getattr(section, key) is not None]
-    if not given and required:
-        yield (), f"received none of {listed(keys)}; give exactly one"
-    for key in given[1:]:
-        yield (key,), f"received '{key}' as well as '{given[0]}'; allowed: exactly one of {listed(keys)}"
-
+from spiral_cli.recipe.section import Finding, NameIn, Section, forms, listed, repeated, sources
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Sparsity = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -127,44 +36,48 @@ PATH_KEYS = frozenset(
 class Data(Section):
     """Where examples come from and what the model expects of them."""
 
-    format: Annotated[str, NameIn(registry.datasets)] | None = Field(None, description="a registered dataset format")
-    builder: Builder | None = Field(None, description="function returning arrays; instead of format")
-    path: Path | None = Field(None, description="folder or file, relative to the recipe")
-    train: Path | None = Field(None, description="the train part where it has a path of its own")
+    format: Annotated[str, NameIn(registry.datasets)] | None = Field(
+        default=None, description="a registered dataset format"
+    )
+    builder: Builder | None = Field(default=None, description="function returning arrays; instead of format")
+    path: Path | None = Field(default=None, description="folder or file, relative to the recipe")
+    train: Path | None = Field(default=None, description="the train part where it has a path of its own")
     validation: Annotated[
         Annotated[Path, Tag("<text>")] | Annotated[float, Field(gt=0.0, lt=1.0), Tag("<number>")],
         forms("a fraction of the train part above 0 and below 1, or a path"),
     ] = Field(
-        0.1, description="fraction of train (seeded, stratified) where the set ships no validation part, or its path"
+        default=0.1,
+        description="fraction of train (seeded, stratified) where the set ships no validation part, or its path",
     )
-    test: Path | None = Field(None, description="the test part where it has a path of its own")
-    subset: Positive | None = Field(None, description="train on this many examples only (seeded, stratified)")
+    test: Path | None = Field(default=None, description="the test part where it has a path of its own")
+    subset: Positive | None = Field(default=None, description="train on this many examples only (seeded, stratified)")
     image_size: Annotated[list[Positive], Field(min_length=2, max_length=2)] | None = Field(
-        None, description="[height, width]; images of other sizes are resized"
+        default=None, description="[height, width]; images of other sizes are resized"
     )
-    channels: Literal[1, 3] | None = Field(None, description="1 grey, 3 colour; as the data are by default")
-    scale: Literal["0-255", "0-1", "-1-1"] = Field("0-1", description="the range of values the model expects")
+    channels: Literal[1, 3] | None = Field(default=None, description="1 grey, 3 colour; as the data are by default")
+    scale: Literal["0-255", "0-1", "-1-1"] = Field(default="0-1", description="the range of values the model expects")
     classes: Annotated[list[ClassName], Field(min_length=2)] | None = Field(
-        None, description="class names in the order of the model's outputs"
+        default=None, description="class names in the order of the model's outputs"
     )
     labels: Literal["auto", "sparse", "one_hot", "binary", "multi_label"] = Field(
-        "auto", description="how labels are written"
+        default="auto", description="how labels are written"
     )
-    class_weights: Annotated[
-        Annotated[Literal["balanced"], Tag("<text>")]
-        | Annotated[dict[str, Annotated[float, Field(gt=0.0)]], Tag("<mapping>")],
-        forms("balanced, or a mapping of class name to weight", "balanced"),
-    ] | None = Field(
-        None, description="weight of each class in the loss: balanced, or class name to weight"
-    )
+    class_weights: (
+        Annotated[
+            Annotated[Literal["balanced"], Tag("<text>")]
+            | Annotated[dict[str, Annotated[float, Field(gt=0.0)]], Tag("<mapping>")],
+            forms("balanced, or a mapping of class name to weight", "balanced"),
+        ]
+        | None
+    ) = Field(default=None, description="weight of each class in the loss: balanced, or class name to weight")
     augment: list[
         Annotated[
             Annotated[str, NameIn(registry.augmentations), Tag("<text>")]
             | Annotated[dict[str, Any], Field(min_length=1, max_length=1), Tag("<mapping>")],
             forms("a name, or one name with its setting such as {crop: 4}"),
         ]
-    ] = Field([], description="augmentations of the train images, in order: a name, or {name: setting}")
-    views: Positive = Field(8, description="augmented views of each image; epochs take them in turn")
+    ] = Field(default=[], description="augmentations of the train images, in order: a name, or {name: setting}")
+    views: Positive = Field(default=8, description="augmented views of each image; epochs take them in turn")
 
     def rules(self) -> Iterator[Finding]:
         """One source with the keys it needs; names that fit each other."""
@@ -191,12 +104,14 @@ class Data(Section):
 class Teacher(Section):
     """The model to learn from: trained here, loaded, built by a function, or from keras.applications."""
 
-    model: Annotated[str, NameIn(registry.models)] | None = Field(None, description="a built-in model")
-    path: Path | None = Field(None, description="a .keras file, used as it is")
-    builder: Builder | None = Field(None, description="function returning a Keras model, trained if epochs > 0")
-    application: Text | None = Field(None, description="a keras.applications name")
-    weights: Path | None = Field(None, description="start an application from imagenet, or from this weights file")
-    output: Literal["auto", "logits", "probabilities"] = Field("auto", description="what the last layer gives")
+    model: Annotated[str, NameIn(registry.models)] | None = Field(default=None, description="a built-in model")
+    path: Path | None = Field(default=None, description="a .keras file, used as it is")
+    builder: Builder | None = Field(default=None, description="function returning a Keras model, trained if epochs > 0")
+    application: Text | None = Field(default=None, description="a keras.applications name")
+    weights: Path | None = Field(
+        default=None, description="start an application from imagenet, or from this weights file"
+    )
+    output: Literal["auto", "logits", "probabilities"] = Field(default="auto", description="what the last layer gives")
     epochs: Annotated[int, Field(ge=0)] = Field(
         default_factory=lambda known: 0 if known.get("path") else 15,
         description="epochs of training, 15 by default; 0, the default with path, uses the weights as they are",
@@ -212,28 +127,24 @@ class Teacher(Section):
         if self.weights and not self.application:
             yield ("weights",), "received weights without application; a whole model is given by teacher.path"
         if self.model and self.epochs == 0:
-            yield ("epochs",), "received 0; a built-in model starts untrained: give at least 1, or a trained teacher.path"
-
-
-def same_or_model(value: str) -> str:
-    """Return ``value`` if it names a student."""
-    if value not in (names := ["same", *registry.models.names()]):
-        raise ValueError(f"received {value!r}; allowed: a model of {listed(names)}{did_you_mean(value, names)}")
-    return value
+            yield (
+                ("epochs",),
+                "received 0; a built-in model starts untrained: give at least 1, or a trained teacher.path",
+            )
 
 
 class Student(Section):
     """What is made small: a copy of the teacher, or a smaller model, first distilled dense."""
 
-    path: Path | None = Field(None, description="a .keras file")
-    builder: Builder | None = Field(None, description="function returning a Keras model")
-    application: Text | None = Field(None, description="a keras.applications name")
-    model: Annotated[str, AfterValidator(same_or_model)] | None = Field(
+    path: Path | None = Field(default=None, description="a .keras file")
+    builder: Builder | None = Field(default=None, description="function returning a Keras model")
+    application: Text | None = Field(default=None, description="a keras.applications name")
+    model: Annotated[str, NameIn(registry.models, also=("same",))] | None = Field(
         default_factory=lambda known: None if any(known.values()) else "same",
         description="same (the default: a copy of the teacher), or a built-in model",
     )
     epochs: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="epochs of dense distillation of another model; as train.epochs by default"
+        default=None, description="epochs of dense distillation of another model; as train.epochs by default"
     )
 
     def rules(self) -> Iterator[Finding]:
@@ -263,7 +174,9 @@ class Schedule(Section):
     """Sparsity after each round."""
 
     kind: Annotated[str, NameIn(registry.schedules)] = "geometric"
-    final_sparsity: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(0.9, description="sparsity after the last round")
+    final_sparsity: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
+        default=0.9, description="sparsity after the last round"
+    )
     rounds: Positive = Field(
         default_factory=lambda known: 1 if known.get("kind") == "one_shot" else 5,
         description="how many turns of the screw; 5 by default, 1 with one_shot",
@@ -272,7 +185,10 @@ class Schedule(Section):
     def rules(self) -> Iterator[Finding]:
         """One shot is one round."""
         if self.kind == "one_shot" and self.rounds != 1:
-            yield ("rounds",), f"received {self.rounds}; one_shot is one round: leave rounds out, or choose another kind"
+            yield (
+                ("rounds",),
+                f"received {self.rounds}; one_shot is one round: leave rounds out, or choose another kind",
+            )
 
 
 class Pressure(Section):
@@ -289,27 +205,31 @@ class Prune(Section):
     allocation: Annotated[
         Annotated[str, NameIn(registry.allocations), Tag("<text>")] | Annotated[dict[str, Sparsity], Tag("<mapping>")],
         forms("a name, or a mapping of layer pattern to its final sparsity"),
-    ] = Field("global", description="how sparsity is spread over layers, or layer pattern to its final sparsity")
+    ] = Field(
+        default="global", description="how sparsity is spread over layers, or layer pattern to its final sparsity"
+    )
     granularity: Annotated[
         Annotated[Literal["unstructured"], Tag("<text>")]
         | Annotated[NM, Tag("<mapping>")]
         | Annotated[Block, Tag("<block>")],
         forms("unstructured, {n: 2, m: 4} or {block: [4, 4]}", "unstructured"),
-    ] = Field("unstructured", description="single weights, n kept of every m, or whole blocks")
+    ] = Field(default="unstructured", description="single weights, n kept of every m, or whole blocks")
     schedule: Annotated[
         Annotated[Schedule, Tag("<mapping>")] | Annotated[list[Sparsity], Field(min_length=1), Tag("<list>")],
         forms("a mapping of kind, final_sparsity and rounds, or a list of sparsities"),
     ] = Field(default_factory=Schedule, description="a kind with final_sparsity and rounds, or a list of sparsities")
     pressure: Pressure | None = Field(default_factory=Pressure)
     cut: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
-        0.6, description="part of a round over which its density falls; masks may regrow until then"
+        default=0.6, description="part of a round over which its density falls; masks may regrow until then"
     )
-    regrow: bool = Field(False, description="until the cut is done, cut weights train on and may come back")
+    regrow: bool = Field(default=False, description="until the cut is done, cut weights train on and may come back")
     weights: Literal["continue", "rewind"] = Field(
-        "continue", description="each round goes on from the last, or rewinds to the dense student"
+        default="continue", description="each round goes on from the last, or rewinds to the dense student"
     )
-    targets: Annotated[list[Text], Field(min_length=1)] = Field(["*"], description="layers to prune: globs or re:…")
-    ignore: list[Text] = Field([], description="layers to leave dense: globs or re:…")
+    targets: Annotated[list[Text], Field(min_length=1)] = Field(
+        default=["*"], description="layers to prune: globs or re:…"
+    )
+    ignore: list[Text] = Field(default=[], description="layers to leave dense: globs or re:…")
 
     @model_validator(mode="before")
     @classmethod
@@ -325,7 +245,8 @@ class Prune(Section):
     def rules(self) -> Iterator[Finding]:
         """Sparsity grows from round to round and reaches what the pattern asks; patterns work."""
         if isinstance(self.schedule, list):
-            final, place = self.schedule[-1], ("schedule", len(self.schedule) - 1)
+            final, last = self.schedule[-1], len(self.schedule) - 1
+            place: tuple[str | int, ...] = ("schedule", last)
             for index, (before, after) in enumerate(pairwise([0.0, *self.schedule])):
                 if after <= before:
                     yield ("schedule", index), f"received {after}; allowed: more than the {before} before it"
@@ -366,9 +287,9 @@ class Distill(Section):
 
     loss: Annotated[str, NameIn(registry.losses)] = "kl"
     temperature: Annotated[float, Field(gt=0.0)] = 4.0
-    alpha: Fraction = Field(0.9, description="weight of the distillation loss; the rest is the task loss")
+    alpha: Fraction = Field(default=0.9, description="weight of the distillation loss; the rest is the task loss")
     teacher: Literal["original", "previous", "best", "ensemble"] = "original"
-    features: list[Feature] = Field([], description="pairs of layers whose outputs the student imitates")
+    features: list[Feature] = Field(default=[], description="pairs of layers whose outputs the student imitates")
 
     def rules(self) -> Iterator[Finding]:
         """No pair of layers twice."""
@@ -379,22 +300,26 @@ class Distill(Section):
 class Train(Section):
     """How each round trains. The learning rate restarts high and decays fully in every round."""
 
-    epochs: Positive = Field(12, description="epochs of one round")
+    epochs: Positive = Field(default=12, description="epochs of one round")
     batch_size: Positive = 128
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    learning_rate: Annotated[float, Field(gt=0.0)] = Field(0.002, description="the peak of a round")
+    learning_rate: Annotated[float, Field(gt=0.0)] = Field(default=0.002, description="the peak of a round")
     rate: Literal["cosine", "one_cycle"] = "cosine"
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
-    jit: Literal["auto", True, False] = Field("auto", description="compile by XLA; auto decides by the model's layers")
+    jit: Literal["auto", True, False] = Field(
+        default="auto", description="compile by XLA; auto decides by the model's layers"
+    )
 
 
 class Guard(Section):
     """When a round is kept and when it is rolled back."""
 
-    monitor: Text = Field("accuracy", description="the validation metric that decides")
+    monitor: Text = Field(default="accuracy", description="the validation metric that decides")
     mode: Literal["auto", "max", "min"] = "auto"
-    max_drop: Annotated[float, Field(ge=0.0)] = Field(0.01, description="largest loss against the teacher, absolute")
-    patience: Positive = Field(2, description="failed tries in a row that end the spiral")
+    max_drop: Annotated[float, Field(ge=0.0)] = Field(
+        default=0.01, description="largest loss against the teacher, absolute"
+    )
+    patience: Positive = Field(default=2, description="failed tries in a row that end the spiral")
 
     def rules(self) -> Iterator[Finding]:
         """A loss is not maximised."""
@@ -407,11 +332,13 @@ class Recipe(Section):
 
     version: Literal[1] = 1
     name: Annotated[str, Field(pattern=r"^\w[\w.-]*$")] = Field(
-        "spiral", description="letters, digits, ., _ and -; the run folder is runs/<name>"
+        default="spiral", description="letters, digits, ., _ and -; the run folder is runs/<name>"
     )
     task: Annotated[str, NameIn(registry.tasks)] = "image_classification"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|gpu|gpu:\d+)$")] = Field("auto", description="auto, cpu, gpu, gpu:N")
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|gpu|gpu:\d+)$")] = Field(
+        default="auto", description="auto, cpu, gpu, gpu:N"
+    )
     precision: Literal["float32"] = "float32"
     distribution: Literal["none"] = "none"
     data: Data
@@ -422,9 +349,9 @@ class Recipe(Section):
     train: Train = Field(default_factory=Train)
     guard: Guard = Field(default_factory=Guard)
     select: Literal["smallest", "best", "score"] = "smallest"
-    export: list[Annotated[str, NameIn(registry.exporters)]] = ["keras"]
-    tensorboard: bool = Field(False, description="write TensorBoard scalars into the run folder")
-    plugins: list[Text] = Field([], description="modules to import first: your own criteria, losses, …")
+    export: list[Annotated[str, NameIn(registry.exporters)]] = Field(default=["keras"], description="files to write")
+    tensorboard: bool = Field(default=False, description="write TensorBoard scalars into the run folder")
+    plugins: list[Text] = Field(default=[], description="modules to import first: your own criteria, losses, …")
 
     @model_validator(mode="before")
     @classmethod

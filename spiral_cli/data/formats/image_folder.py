@@ -22,7 +22,7 @@ FOLDERS = {
 
 @datasets.register("image_folder", needs=("path",))
 def image_folder(settings: Data) -> Raw:
-    """Folders of png, jpg, bmp or gif images, one a class; below train, validation and test, or split here."""
+    """Folders of png, jpg, bmp or gif images, one a class; below train, validation, test, or split here."""
     root = root_path(settings)
     folders = (find_parts(root) if root else {}) | own_paths(settings)
     images = {part: class_images(folder) for part, folder in folders.items()}

@@ -1,0 +1,1 @@
+"""What to prune: scores from weights, counts from scores, masks from both. Pure NumPy."""

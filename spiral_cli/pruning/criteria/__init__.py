@@ -1,0 +1,1 @@
+"""Importance rules, one file each: weights and evidence in, scores out; the higher is kept."""

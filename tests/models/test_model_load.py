@@ -1,0 +1,191 @@
+"""Models from files and functions, and exact copies."""
+
+from __future__ import annotations
+
+import sys
+import types
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+from spiral_cli.errors import MissingError, UsageError
+from spiral_cli.models.load import build_from, copy_model, load_model
+
+
+@keras.saving.register_keras_serializable("spiral_tests")
+class Tied(keras.Model):
+    """A subclassed model whose one kernel is used forwards and backwards."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.inner = keras.layers.Dense(3, use_bias=False)
+
+    def call(self, x):
+        return self.inner(x) @ keras.ops.transpose(self.inner.kernel)
+
+
+@keras.saving.register_keras_serializable("spiral_tests")
+class Halved(keras.layers.Layer):
+    """A custom layer."""
+
+    def call(self, x):
+        return x / 2
+
+
+def doubled(x):
+    return x * 2
+
+
+def small() -> keras.Model:
+    inputs = keras.Input((4,))
+    return keras.Model(inputs, keras.layers.Dense(2, name="logits")(inputs))
+
+
+def renamed(source, target, old: bytes, new: bytes) -> None:
+    """Copy a .keras file with a class name changed in its configuration."""
+    with zipfile.ZipFile(source) as read, zipfile.ZipFile(target, "w") as write:
+        for name in read.namelist():
+            data = read.read(name)
+            write.writestr(name, data.replace(old, new) if name == "config.json" else data)
+
+
+def test_a_saved_model_comes_back_uncompiled(tmp_path):
+    model = small()
+    model.compile("adam", "mse")
+    model.save(tmp_path / "model.keras")
+    again = load_model(tmp_path / "model.keras")
+    assert not again.compiled
+    np.testing.assert_array_equal(again.get_weights()[0], model.get_weights()[0])
+
+
+@pytest.mark.parametrize("function", [lambda x: x * 2, doubled])
+def test_a_lambda_layer_is_refused_by_safe_mode(function, tmp_path):
+    inputs = keras.Input((4,))
+    keras.Model(inputs, keras.layers.Lambda(function)(inputs)).save(tmp_path / "model.keras")
+    with pytest.raises(MissingError, match="holds a Lambda layer.*safe mode.*plugins"):
+        load_model(tmp_path / "model.keras")
+
+
+def test_an_unknown_class_is_named_with_plugins_as_the_way_out(tmp_path):
+    inputs = keras.Input((4,))
+    keras.Model(inputs, Halved()(inputs)).save(tmp_path / "layer.keras")
+    renamed(tmp_path / "layer.keras", tmp_path / "gone.keras", b"Halved", b"Vanished")
+    with pytest.raises(MissingError, match="needs 'Vanished'.*plugins"):
+        load_model(tmp_path / "gone.keras")
+    model = Tied()
+    model(np.zeros((1, 4), np.float32))
+    model.save(tmp_path / "model.keras")
+    renamed(tmp_path / "model.keras", tmp_path / "lost.keras", b"Tied", b"Loosened")
+    with pytest.raises(MissingError, match="needs 'Loosened'.*plugins"):
+        load_model(tmp_path / "lost.keras")
+
+
+def test_what_is_no_keras_file(tmp_path):
+    small().save(tmp_path / "good.keras")
+    whole = (tmp_path / "good.keras").read_bytes()
+    (tmp_path / "short.keras").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "model.h5").write_bytes(whole)
+    (tmp_path / "text.keras").write_text("weights")
+    (tmp_path / "folder.keras").mkdir()
+    for name in ("short.keras", "model.h5", "text.keras", "folder.keras"):
+        with pytest.raises(MissingError, match=rf"{name} is no \.keras file"):
+            load_model(tmp_path / name)
+    with pytest.raises(MissingError, match="there is no model at"):
+        load_model(tmp_path / "none.keras")
+    with zipfile.ZipFile(tmp_path / "other.keras", "w") as archive:
+        archive.writestr("a.txt", "b")
+    with pytest.raises(MissingError, match="other.keras cannot be loaded.*config.json"):
+        load_model(tmp_path / "other.keras")
+
+
+def test_every_damaged_byte_range_is_an_error_or_harmless(tmp_path):
+    small().save(tmp_path / "good.keras")
+    whole = (tmp_path / "good.keras").read_bytes()
+    expected = load_model(tmp_path / "good.keras").get_weights()
+    for place in range(0, len(whole), len(whole) // 40):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0xFF
+        (tmp_path / "bad.keras").write_bytes(damaged)
+        try:
+            weights = load_model(tmp_path / "bad.keras").get_weights()
+        except MissingError as error:
+            assert "bad.keras" in str(error)
+        else:
+            for one, other in zip(weights, expected, strict=True):
+                np.testing.assert_array_equal(one, other)
+
+
+@pytest.fixture
+def module(monkeypatch):
+    module = types.ModuleType("spiral_test_models")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return module
+
+
+def test_builders_with_and_without_arguments(module):
+    def shaped(input_shape, outputs):
+        inputs = keras.Input(input_shape)
+        return keras.Model(inputs, keras.layers.Dense(outputs)(keras.layers.Flatten()(inputs)))
+
+    module.shaped, module.plain, module.optional = shaped, small, lambda shape, outputs, width=3: shaped(shape, outputs)
+    for name in ("shaped", "optional"):
+        assert build_from(f"spiral_test_models:{name}", (2, 3, 1), 5).output.shape == (None, 5)
+    assert build_from("spiral_test_models:plain", (2, 3, 1), 5).input_shape == (None, 4)
+
+
+def test_what_builders_may_not_do(module):
+    module.one, module.text, module.number = (lambda shape: small()), (lambda: "model"), 3
+    module.broken = lambda: 1 / 0
+    for name, message in {
+        "one": r"must take \(input_shape, outputs\) or no arguments",
+        "text": "returned str; it must return a keras.Model",
+        "number": "has no function 'number'",
+        "absent": "has no function 'absent'",
+        "broken": "failed .ZeroDivisionError",
+    }.items():
+        with pytest.raises(UsageError, match=message):
+            build_from(f"spiral_test_models:{name}", (2, 2, 1), 2)
+    with pytest.raises(UsageError, match="'no_such_module' cannot be imported"):
+        build_from("no_such_module:build", (2, 2, 1), 2)
+
+
+def test_a_copy_is_equal_and_independent():
+    inputs = keras.Input((6,))
+    shared = keras.layers.Dense(6, name="shared")
+    hidden = keras.layers.Dropout(0.5)(keras.layers.BatchNormalization()(shared(shared(inputs))))
+    model = keras.Model(inputs, keras.layers.Dense(2, name="logits")(hidden))
+    model.get_layer("logits").trainable = False
+    x = np.random.default_rng(0).random((3, 6), np.float32)
+    before = model(x, training=False).numpy()
+    copy = copy_model(model)
+    assert [v.path for v in copy.trainable_weights] == [v.path for v in model.trainable_weights]
+    for one, other in zip(copy.variables, model.variables, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+    copy.get_layer("shared").kernel.assign(np.zeros((6, 6)))
+    np.testing.assert_array_equal(model(x, training=False).numpy(), before)
+
+
+def test_a_copy_keeps_a_subclassed_model_and_its_tied_kernel():
+    model = Tied()
+    x = np.random.default_rng(0).random((3, 4), np.float32)
+    before = model(x).numpy()
+    copy = copy_model(model)
+    assert len(copy.weights) == 1
+    np.testing.assert_array_equal(copy(x).numpy(), before)
+    copy.weights[0].assign(2 * copy.weights[0])  # both uses follow: the product grows four times
+    np.testing.assert_allclose(copy(x).numpy(), 4 * before, rtol=1e-6)
+
+
+def test_a_model_that_cannot_be_saved_says_so():
+    class Stubborn(keras.layers.Layer):
+        def call(self, x):
+            return x
+
+        def get_config(self):
+            raise ValueError("keeps its secrets")
+
+    inputs = keras.Input((4,))
+    with pytest.raises(MissingError, match="cannot be saved as .keras: keeps its secrets"):
+        copy_model(keras.Model(inputs, Stubborn()(inputs)))

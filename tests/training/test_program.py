@@ -1,0 +1,218 @@
+"""The compiled step against a plain eager reference, and masks that hold."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from spiral_cli.data.preprocessing import Preprocessing
+from spiral_cli.distillation.features import pair_layers
+from spiral_cli.distillation.losses.kl import kl
+from spiral_cli.pruning.pressure import l1
+from spiral_cli.pruning.prunable import find_prunable
+from spiral_cli.recipe.schema import Feature
+from spiral_cli.tasks.classification import Head
+from spiral_cli.training.objective import Objective
+from spiral_cli.training.optimizers import make_optimizer
+from spiral_cli.training.plan import epoch_rows
+from spiral_cli.training.program import Program, TrainingData
+from spiral_cli.training.targets import cached_features, energies, online_features
+
+N, BATCH, STEPS = 50, 16, 8
+PREPROCESSING = Preprocessing((6, 6, 1), ("a", "b", "c"), "0-1", 1 / 255, 0.0)
+RNG = np.random.default_rng(0)
+X = RNG.integers(0, 256, (N, 6, 6, 1)).astype(np.uint8)
+Y = RNG.integers(0, 3, N).astype(np.int32)
+WEIGHT = RNG.uniform(0.5, 2.0, N).astype(np.float32)
+LOGITS = RNG.normal(size=(N, 3)).astype(np.float32)
+
+
+def small_model(width: int = 7, seed: int = 0) -> keras.Model:
+    keras.utils.set_random_seed(seed)
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            layers.Input((6, 6, 1)),
+            layers.Conv2D(3, 3, activation="relu", name="conv"),
+            layers.BatchNormalization(name="norm"),
+            layers.Flatten(),
+            layers.Dense(width, activation="relu", kernel_regularizer=keras.regularizers.L2(1e-3), name="hidden"),
+            layers.Dense(3, name="logits"),
+        ]
+    )
+
+
+def training_data() -> TrainingData:
+    return TrainingData(tf.constant(X), tf.constant(Y), tf.constant(WEIGHT), PREPROCESSING)
+
+
+def half_masks(model: keras.Model) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(3)
+    return {one.name: rng.random(one.variable.shape) < 0.5 for one in find_prunable(model)[0]}
+
+
+def reference(model, masks, objective, targets, projections, optimizer, rates, strengths, plan):
+    """Twenty lines of eager Keras that do the same, one step at a time."""
+    prunable = find_prunable(model)[0]
+    trainable = [*model.trainable_variables, *projections]
+    forward = model
+    if objective.hints:
+        forward = keras.Model(model.inputs, [model.output, *(model.get_layer(h.student).output for h in objective.hints)])
+    optimizer.build(trainable)
+    for one in prunable:
+        one.variable.assign(one.variable * masks[one.name])
+    for (rows, valid), rate, strength in zip(plan, rates, strengths, strict=True):
+        keep = valid > 0
+        inputs = X[rows].astype(np.float32) / 255
+        with tf.GradientTape() as tape:
+            outputs = forward(inputs, training=True)
+            outputs = outputs if isinstance(outputs, list) else [outputs]
+            here = {k: tf.gather(v, rows) if np.ndim(v) else v for k, v in targets.items()}
+            total = objective.per_example(outputs, tf.constant(Y[rows]), here, projections)[0]
+            w = WEIGHT[rows] * keep
+            loss = tf.reduce_sum(w * total) / w.sum() + sum(model.losses)
+        gradients = tape.gradient(loss, [v.value for v in trainable])
+        names = {id(one.variable) for one in prunable}
+        gradients = [
+            g + strength * np.sign(v.numpy()) if id(v) in names else g
+            for g, v in zip(gradients, trainable, strict=True)
+        ]
+        optimizer.learning_rate = float(rate)
+        optimizer.apply(gradients, trainable)
+        for one in prunable:
+            one.variable.assign(one.variable * masks[one.name])
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("features", ["none", "cached", "online"])
+def test_the_compiled_program_equals_plain_eager_steps(jit, optimizer, features):
+    teacher = small_model(width=5, seed=9)
+    fast, plain = small_model(), small_model()
+    pairs = [Feature(teacher="hidden", student="hidden", weight=0.5), Feature(teacher="conv", student="conv")]
+    hints = pair_layers(pairs if features != "none" else [], teacher, fast)
+    objective = Objective(Head(exclusive=True, probabilities=False), kl, 0.7, 3.0, hints)
+    targets: dict[str, np.ndarray] = {"logits": LOGITS}
+    cached: dict[str, np.ndarray] = {}
+    if hints:
+        cached = cached_features(teacher, hints, X, PREPROCESSING)
+        targets |= energies(teacher, hints, X, PREPROCESSING)
+    program = Program(
+        fast,
+        training_data(),
+        objective,
+        make_optimizer(optimizer, 0.01),
+        prunable=find_prunable(fast)[0],
+        pressure=l1,
+        online=online_features(teacher, hints) if features == "online" else None,
+        jit=jit,
+        seed=4,
+    )
+    program.set_targets(targets if features == "online" else targets | cached)
+    masks = half_masks(fast)
+    program.cut(masks)
+    program.hold(masks)
+    plan = [batch for epoch in range(2) for batch in zip(*epoch_rows(N, BATCH, (0,), epoch), strict=True)]
+    rates = np.linspace(0.01, 0.001, STEPS).astype(np.float32)
+    strengths = np.linspace(0, 1e-2, STEPS).astype(np.float32)
+    rows, valid = (np.stack(part) for part in zip(*plan, strict=True))
+    program.run(rows[:5], valid[:5], rates[:5], strengths[:5])
+    program.run(rows[5:], valid[5:], rates[5:], strengths[5:])
+
+    same = Program(plain, training_data(), objective, make_optimizer(optimizer, 0.01), seed=4).projections
+    reference(
+        plain, half_masks(plain), objective, targets | cached, same, make_optimizer(optimizer, 0.01), rates, strengths, plan
+    )
+    for ours, theirs in zip(fast.variables, plain.variables, strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=2e-5, err_msg=ours.path)
+
+
+def make_program(model, **settings) -> Program:
+    objective = Objective(Head(True, False), kl, 0.9, 4.0)
+    program = Program(
+        model, training_data(), objective, make_optimizer("adamw", 0.1), prunable=find_prunable(model)[0], **settings
+    )
+    program.set_targets({"logits": LOGITS})
+    return program
+
+
+def run_epoch(program: Program, epoch: int = 0) -> np.ndarray:
+    rows, valid = epoch_rows(N, BATCH, (0,), epoch)
+    steps = len(rows)
+    return program.run(rows, valid, np.full(steps, 0.01, np.float32), np.full(steps, 1e-3, np.float32))
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_pruned_stays_pruned_under_every_optimizer_weight_decay_and_momentum(optimizer, tmp_path):
+    model = small_model()
+    program = make_program(model, pressure=l1)
+    run_epoch(program)  # momentum builds up before the cut
+    masks = half_masks(model)
+    program.cut(masks)
+    program.hold(masks)
+    for epoch in range(3):
+        run_epoch(program, epoch)
+    for one in program.prunable:
+        weight = one.variable.numpy()
+        assert (weight[~masks[one.name]] == 0).all()
+        assert (weight[masks[one.name]] != 0).all()
+    model.save(tmp_path / "student.keras")
+    loaded = keras.models.load_model(tmp_path / "student.keras")
+    for ours, theirs in zip(model.weights, loaded.weights, strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
+def test_weights_cut_but_not_held_may_grow_back():
+    model = small_model()
+    program = make_program(model)
+    masks = half_masks(model)
+    program.cut(masks)
+    cut = program.weights()
+    assert all((cut[name][~mask] == 0).all() for name, mask in masks.items())
+    run_epoch(program)
+    grown = program.weights()
+    assert any((grown[name][~mask] != 0).any() for name, mask in masks.items())
+
+
+def test_sums_are_means_once_divided_and_padding_does_not_count():
+    model = small_model()
+    program = make_program(model)
+    rows, valid = epoch_rows(N, BATCH, (0,), 0)
+    sums = program.run(rows, valid, np.zeros(len(rows), np.float32), np.zeros(len(rows), np.float32))
+    assert sums[-1] == pytest.approx(WEIGHT.sum(), rel=1e-5)
+    assert program.objective.terms == ("loss", "task_loss", "distillation_loss")
+    assert sums[0] == pytest.approx(0.1 * sums[1] + 0.9 * sums[2], rel=1e-5)
+
+
+def test_state_restores_every_bit_and_reset_forgets_the_optimizer():
+    model = small_model()
+    program = make_program(model)
+    start = [v.numpy() for v in model.variables]
+    run_epoch(program)
+    middle = program.state()
+    run_epoch(program, 1)
+    end = program.state()
+    program.restore(middle)
+    run_epoch(program, 1)
+    for name, value in program.state().items():
+        np.testing.assert_array_equal(value, end[name], err_msg=name)
+    program.reset(start, seed=1)
+    run_epoch(program)
+    for name, value in program.state().items():
+        np.testing.assert_array_equal(value, middle[name], err_msg=name)
+
+
+def test_a_softmax_model_is_distilled_on_its_pre_activation():
+    logits_model = small_model()
+    soft = keras.Model(logits_model.inputs, keras.layers.Softmax()(logits_model.output))
+    dense_soft = keras.models.clone_model(logits_model)
+    dense_soft.set_weights(logits_model.get_weights())
+    dense_soft.layers[-1].activation = keras.activations.softmax
+    inputs = X.astype(np.float32) / 255
+    expected = logits_model(inputs).numpy()
+    head = Head(exclusive=True, probabilities=True)
+    for model in (soft, dense_soft):
+        found = tf.function(lambda x, model=model: head.logits(model(x)))(inputs).numpy()
+        np.testing.assert_allclose(found, expected, atol=1e-5)
