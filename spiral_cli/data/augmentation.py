@@ -89,7 +89,8 @@ def translate(value: Any, canvas: Canvas) -> keras.layers.Layer:
 def contrast(value: Any, canvas: Canvas) -> keras.layers.Layer:
     """Stretch values about their mean by a factor of up to this much above or below 1."""
     fraction = number("contrast", value, 0, 1, "a fraction, for example contrast: 0.2")
-    return keras.layers.RandomContrast(fraction, value_range=canvas.value_range)
+    # One number alone would only raise the contrast in Keras: both ends are stated.
+    return keras.layers.RandomContrast((fraction, fraction), value_range=canvas.value_range)
 
 
 @augmentations.register("brightness")

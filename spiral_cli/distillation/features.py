@@ -51,8 +51,9 @@ def pair_layers(features: Sequence[Feature], teacher: keras.Model, student: kera
 
 def with_features(model: keras.Model, layers: Sequence[str]) -> keras.Model:
     """Return a model that shares ``model``'s variables and gives ``[output, *layer outputs]``."""
+    inputs = model.inputs if len(model.inputs) > 1 else model.inputs[0]
     outputs = [model.get_layer(name).output for name in layers]
-    return keras.Model(model.inputs, [model.outputs[0], *outputs], name=f"{model.name}_with_features")
+    return keras.Model(inputs, [model.outputs[0], *outputs], name=f"{model.name}_with_features")
 
 
 def make_projections(hints: Sequence[Hint], seed: int) -> list[keras.Variable]:

@@ -27,8 +27,8 @@ def lenet5(input_shape: tuple[int, int, int], outputs: int) -> keras.Model:
     height, width, _ = input_shape
     if min(height, width) < SMALLEST:
         raise UsageError(
-            f"model lenet5 received images of {height}x{width}; it needs {SMALLEST}x{SMALLEST} or more for its "
-            "5x5 convolutions; use lenet300, resnet20 or mobilenet_small, or set data.image_size"
+            f"model lenet5 received images of {height}x{width}; it needs {SMALLEST}x{SMALLEST} or more for "
+            "its 5x5 convolutions; use lenet300, resnet20 or mobilenet_small, or set data.image_size"
         )
     inputs = keras.Input(input_shape, name="image")
     x = keras.layers.Conv2D(20, 5, name="conv_1")(inputs)

@@ -23,12 +23,10 @@ def load_model(path: str | Path) -> keras.Model:
     """
     path = Path(path)
     if not path.exists():
-        raise MissingError(
-            f"there is no model at {path}; correct the path (relative to the recipe)"
-        )
+        raise MissingError(f"there is no model at {path}; correct the path")
     if path.suffix != ".keras" or not zipfile.is_zipfile(path):
         raise MissingError(
-            f"{path} is no .keras file, or was cut short; write it again by Keras 3's model.save('model.keras')"
+            f"{path} is no .keras file, or was cut short; write it again by model.save('model.keras')"
         )
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
@@ -42,7 +40,8 @@ def load_model(path: str | Path) -> keras.Model:
 def explain(error: Exception) -> str:
     """Return in one sentence why Keras could not load a model, and what to do."""
     said = str(error)
-    if "Lambda" in said and ("disallowed" in said or "safe_mode" in said or "'class_name': 'Lambda'" in said):
+    # Of a Lambda around a named function Keras says only that it does not know the function.
+    if "'class_name': 'Lambda'" in said or ("Lambda" in said and "safe_mode" in said):
         return (
             "it holds a Lambda layer, whose code Keras' safe mode does not run; write it as a "
             "layer class under @keras.saving.register_keras_serializable() and name its module in plugins"
@@ -50,7 +49,7 @@ def explain(error: Exception) -> str:
     if unknown := re.search(r"Could not locate \w+ '([^']+)'", said):
         return (
             f"it needs '{unknown[1]}', which is not known; put it under "
-            "@keras.saving.register_keras_serializable() in a module and name that module in the recipe's plugins"
+            "@keras.saving.register_keras_serializable() in a module and name the module in plugins"
         )
     first = said.strip().partition("\n")[0]
     return f"{type(error).__name__}: {first}; save the model again by model.save('model.keras') in Keras 3"

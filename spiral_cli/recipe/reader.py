@@ -147,11 +147,13 @@ class Reader:
         ]
         if tabs:
             return tabs
-        mark = getattr(error, "problem_mark", None)
-        place = self.place(mark) if mark else Position(self.source, 1, self.source.column)
-        reason = " ".join(filter(None, (getattr(error, "context", None), getattr(error, "problem", None))))
+        marks = [getattr(error, name, None) for name in ("problem_mark", "context_mark")]
         lines = self.text.split("\n")
-        line = lines[place.line - 1].strip() if place.line <= len(lines) else ""
+        # A text that ends too early has its mark after the end; where the open bracket stands helps more.
+        written = [mark for mark in marks if mark and mark.line < len(lines) and lines[mark.line].strip()]
+        place = self.place(written[0]) if written else Position(self.source, 1, self.source.column)
+        line = lines[written[0].line].strip() if written else self.text.strip()
+        reason = " ".join(filter(None, (getattr(error, "context", None), getattr(error, "problem", None))))
         received = f"received {shown(line)}, which is not YAML" if line else "not YAML"
         advice = '; inside { } or [ ] write "${VAR}" in quotes' if "${" in line else ""
         return [place.problem(f"{received}: {reason or 'the text cannot be read'}{advice}")]

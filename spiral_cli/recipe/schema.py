@@ -21,7 +21,7 @@ from spiral_cli.recipe.section import Finding, NameIn, Section, forms, listed, r
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Sparsity = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[int, Field(ge=1)]
-Path = Annotated[str, Field(min_length=1)]
+Path = Annotated[str, Field(min_length=1, description="a path relative to the recipe")]
 Text = Annotated[str, Field(min_length=1)]
 ClassName = Annotated[Text, BeforeValidator(lambda value: str(value) if type(value) is int else value)]
 Builder = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", description="package.module:function")]
@@ -39,7 +39,9 @@ class Data(Section):
     format: Annotated[str, NameIn(registry.datasets)] | None = Field(
         default=None, description="a registered dataset format"
     )
-    builder: Builder | None = Field(default=None, description="function returning arrays; instead of format")
+    builder: Builder | None = Field(
+        default=None, description="package.module:function that returns arrays; instead of format"
+    )
     path: Path | None = Field(default=None, description="folder or file, relative to the recipe")
     train: Path | None = Field(default=None, description="the train part where it has a path of its own")
     validation: Annotated[
@@ -106,7 +108,9 @@ class Teacher(Section):
 
     model: Annotated[str, NameIn(registry.models)] | None = Field(default=None, description="a built-in model")
     path: Path | None = Field(default=None, description="a .keras file, used as it is")
-    builder: Builder | None = Field(default=None, description="function returning a Keras model, trained if epochs > 0")
+    builder: Builder | None = Field(
+        default=None, description="package.module:function that returns a Keras model, trained if epochs > 0"
+    )
     application: Text | None = Field(default=None, description="a keras.applications name")
     weights: Path | None = Field(
         default=None, description="start an application from imagenet, or from this weights file"
@@ -126,7 +130,7 @@ class Teacher(Section):
         yield from sources(self, ("model", "path", "builder", "application"))
         if self.weights and not self.application:
             yield ("weights",), "received weights without application; a whole model is given by teacher.path"
-        if self.model and self.epochs == 0:
+        if self.model and not self.path and self.epochs == 0:
             yield (
                 ("epochs",),
                 "received 0; a built-in model starts untrained: give at least 1, or a trained teacher.path",
@@ -137,7 +141,7 @@ class Student(Section):
     """What is made small: a copy of the teacher, or a smaller model, first distilled dense."""
 
     path: Path | None = Field(default=None, description="a .keras file")
-    builder: Builder | None = Field(default=None, description="function returning a Keras model")
+    builder: Builder | None = Field(default=None, description="package.module:function that returns a Keras model")
     application: Text | None = Field(default=None, description="a keras.applications name")
     model: Annotated[str, NameIn(registry.models, also=("same",))] | None = Field(
         default_factory=lambda known: None if any(known.values()) else "same",

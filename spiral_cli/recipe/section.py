@@ -54,7 +54,7 @@ class NameIn:
         """Return ``value`` if it is registered."""
         if value not in (names := self.names()):
             near = did_you_mean(value, names)
-            raise ValueError(f"received {value!r}; allowed: a {self.parts.kind} of {listed(names)}{near}")
+            raise ValueError(f"received {value!r}; allowed: {article(self.parts.kind)} of {listed(names)}{near}")
         return value
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
@@ -64,6 +64,11 @@ class NameIn:
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Callable[[Any], Any]) -> dict[str, Any]:
         return {**handler(schema), "enum": self.names()}
+
+
+def article(noun: str) -> str:
+    """Return ``noun`` after a or an."""
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
 
 def listed(names: Sequence[str]) -> str:

@@ -80,7 +80,7 @@ def test_unusable_labels_are_named(y, arguments, message):
 
 
 def test_classes_that_are_not_the_sets_own_are_refused():
-    with pytest.raises(UsageError, match="data.classes is a, x, but the set's classes are a, b"):
+    with pytest.raises(UsageError, match=r"data.classes is a, x, but the set's classes are a, b"):
         read([0, 1], own=("a", "b"), wanted=["a", "x"])
 
 
@@ -94,7 +94,7 @@ def test_balanced_weights_by_hand():
 def test_named_weights_and_their_mistakes():
     labels = read(np.eye(2)[[0, 1, 1]], own=("ant", "cat"))
     np.testing.assert_allclose(class_weights(labels, labels.y["train"], {"cat": 3.0}), [1, 3, 3])
-    with pytest.raises(UsageError, match="no class is named 'cap'.*did you mean 'cat'"):
+    with pytest.raises(UsageError, match=r"no class is named 'cap'.*did you mean 'cat'"):
         class_weights(labels, labels.y["train"], {"cap": 3.0})
     several = read([[1, 1], [0, 1]])
     with pytest.raises(UsageError, match="multi_label"):

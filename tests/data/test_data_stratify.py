@@ -89,7 +89,7 @@ def test_an_impossible_subset_says_what_is_allowed(size):
 
 
 def test_a_part_of_nothing_says_which_fraction_would_do():
-    with pytest.raises(MissingError, match="0.01 of 20 training examples.*validation part of nothing.*0.05"):
+    with pytest.raises(MissingError, match=r"0.01 of 20 training examples.*validation part of nothing.*0.05"):
         carve(np.arange(20) % 2, 0.01, 0, "validation")
     with pytest.raises(MissingError, match="no class has two"):
         carve(np.arange(20), 0.5, 0, "test")

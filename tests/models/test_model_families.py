@@ -80,12 +80,16 @@ def test_resnet_starts_as_he_et_al_2015():
 def test_an_application_by_name_in_any_case():
     model = application("mobilenetv2", (32, 32, 3), 5)
     assert model.layers[-1].name == "logits" and model.output.shape == (None, 5)
-    trunk = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(32, 32, 3), pooling="avg")
+    trunk = keras.applications.MobileNetV2(
+        include_top=False, weights=None, input_shape=(32, 32, 3), pooling="avg"
+    )
     assert model.count_params() == trunk.count_params() + 1280 * 5 + 5
 
 
 def test_an_application_starts_from_a_weights_file(tmp_path):
-    trunk = keras.applications.MobileNet(include_top=False, weights=None, input_shape=(32, 32, 3), pooling="avg")
+    trunk = keras.applications.MobileNet(
+        include_top=False, weights=None, input_shape=(32, 32, 3), pooling="avg"
+    )
     path = tmp_path / "trunk.weights.h5"
     trunk.save_weights(path)
     model = application("MobileNet", (32, 32, 3), 2, str(path))
@@ -116,5 +120,7 @@ def test_a_failed_download_says_what_to_do(monkeypatch):
         return keras.Sequential([keras.Input((32, 32, 3)), keras.layers.GlobalAveragePooling2D()])
 
     monkeypatch.setattr(keras.applications, "MobileNetV2", fail)
-    with pytest.raises(MissingError, match="imagenet weights of MobileNetV2.*URL fetch failure.*connect to the network"):
+    with pytest.raises(
+        MissingError, match=r"imagenet weights of MobileNetV2.*URL fetch failure.*connect to the network"
+    ):
         application("MobileNetV2", (32, 32, 3), 2, "imagenet")

@@ -64,7 +64,7 @@ def test_a_saved_model_comes_back_uncompiled(tmp_path):
 def test_a_lambda_layer_is_refused_by_safe_mode(function, tmp_path):
     inputs = keras.Input((4,))
     keras.Model(inputs, keras.layers.Lambda(function)(inputs)).save(tmp_path / "model.keras")
-    with pytest.raises(MissingError, match="holds a Lambda layer.*safe mode.*plugins"):
+    with pytest.raises(MissingError, match=r"holds a Lambda layer.*safe mode.*plugins"):
         load_model(tmp_path / "model.keras")
 
 
@@ -72,13 +72,13 @@ def test_an_unknown_class_is_named_with_plugins_as_the_way_out(tmp_path):
     inputs = keras.Input((4,))
     keras.Model(inputs, Halved()(inputs)).save(tmp_path / "layer.keras")
     renamed(tmp_path / "layer.keras", tmp_path / "gone.keras", b"Halved", b"Vanished")
-    with pytest.raises(MissingError, match="needs 'Vanished'.*plugins"):
+    with pytest.raises(MissingError, match=r"needs 'Vanished'.*plugins"):
         load_model(tmp_path / "gone.keras")
     model = Tied()
     model(np.zeros((1, 4), np.float32))
     model.save(tmp_path / "model.keras")
     renamed(tmp_path / "model.keras", tmp_path / "lost.keras", b"Tied", b"Loosened")
-    with pytest.raises(MissingError, match="needs 'Loosened'.*plugins"):
+    with pytest.raises(MissingError, match=r"needs 'Loosened'.*plugins"):
         load_model(tmp_path / "lost.keras")
 
 
@@ -96,7 +96,7 @@ def test_what_is_no_keras_file(tmp_path):
         load_model(tmp_path / "none.keras")
     with zipfile.ZipFile(tmp_path / "other.keras", "w") as archive:
         archive.writestr("a.txt", "b")
-    with pytest.raises(MissingError, match="other.keras cannot be loaded.*config.json"):
+    with pytest.raises(MissingError, match=r"other.keras cannot be loaded.*config.json"):
         load_model(tmp_path / "other.keras")
 
 
@@ -129,7 +129,11 @@ def test_builders_with_and_without_arguments(module):
         inputs = keras.Input(input_shape)
         return keras.Model(inputs, keras.layers.Dense(outputs)(keras.layers.Flatten()(inputs)))
 
-    module.shaped, module.plain, module.optional = shaped, small, lambda shape, outputs, width=3: shaped(shape, outputs)
+    module.shaped, module.plain, module.optional = (
+        shaped,
+        small,
+        lambda shape, outputs, width=3: shaped(shape, outputs),
+    )
     for name in ("shaped", "optional"):
         assert build_from(f"spiral_test_models:{name}", (2, 3, 1), 5).output.shape == (None, 5)
     assert build_from("spiral_test_models:plain", (2, 3, 1), 5).input_shape == (None, 4)
@@ -187,5 +191,5 @@ def test_a_model_that_cannot_be_saved_says_so():
             raise ValueError("keeps its secrets")
 
     inputs = keras.Input((4,))
-    with pytest.raises(MissingError, match="cannot be saved as .keras: keeps its secrets"):
+    with pytest.raises(MissingError, match=r"cannot be saved as .keras: keeps its secrets"):
         copy_model(keras.Model(inputs, Stubborn()(inputs)))

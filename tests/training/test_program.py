@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -59,7 +61,7 @@ def reference(model, masks, objective, targets, projections, optimizer, rates, s
     trainable = [*model.trainable_variables, *projections]
     forward = model
     if objective.hints:
-        forward = keras.Model(model.inputs, [model.output, *(model.get_layer(h.student).output for h in objective.hints)])
+        forward = keras.Model(model.inputs, [model.outputs[0], *(model.get_layer(h.student).output for h in objective.hints)])
     optimizer.build(trainable)
     for one in prunable:
         one.variable.assign(one.variable * masks[one.name])
@@ -85,9 +87,13 @@ def reference(model, masks, objective, targets, projections, optimizer, rates, s
             one.variable.assign(one.variable * masks[one.name])
 
 
-@pytest.mark.parametrize("jit", [False, True])
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
-@pytest.mark.parametrize("features", ["none", "cached", "online"])
+WAYS = [
+    *itertools.product([False], ["adam", "adamw", "sgd"], ["none", "cached", "online"]),
+    *itertools.product([True], ["adam"], ["none", "cached", "online"]),
+]
+
+
+@pytest.mark.parametrize(("jit", "optimizer", "features"), WAYS)
 def test_the_compiled_program_equals_plain_eager_steps(jit, optimizer, features):
     teacher = small_model(width=5, seed=9)
     fast, plain = small_model(), small_model()
@@ -206,7 +212,7 @@ def test_state_restores_every_bit_and_reset_forgets_the_optimizer():
 
 def test_a_softmax_model_is_distilled_on_its_pre_activation():
     logits_model = small_model()
-    soft = keras.Model(logits_model.inputs, keras.layers.Softmax()(logits_model.output))
+    soft = keras.Model(logits_model.inputs, keras.layers.Softmax()(logits_model.outputs[0]))
     dense_soft = keras.models.clone_model(logits_model)
     dense_soft.set_weights(logits_model.get_weights())
     dense_soft.layers[-1].activation = keras.activations.softmax

@@ -1,0 +1,74 @@
+"""What is said at the end: of a report, a teacher, a comparison. Text out, nothing printed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from spiral_cli.console.texts import aligned, drop_text, named, number, size
+
+
+def report_text(report: Mapping[str, Any], root: Path) -> str:
+    """Return the chosen student, its test metric, its size and where it lies.
+
+    Args:
+        report: as `report.json`.
+        root: the run folder.
+    """
+    chosen, monitor = report["selected"], report["monitor"]
+    if chosen is None:
+        return "no round was finished, so there is no student yet"
+    test = {who: part["metrics"]["test"][monitor] for who, part in (("student", chosen), ("teacher", report["teacher"]))}
+    lines = [
+        ["chosen", f"round {chosen['round']} at sparsity {number(chosen['sparsity'])} "
+                   f"(density {number(chosen['density'])})"],
+        ["weights", f"{chosen['nonzero']:,} of {chosen['parameters']:,} are left; "
+                    f"the teacher has {report['teacher']['parameters']:,}"],
+        ["test", f"{monitor} {number(test['student'])}; the teacher's is {number(test['teacher'])}"],
+        ["student", str(root / chosen["path"])],
+        *([f"{one['kind']} file", artifact_text(one, root)] for one in report["artifacts"]),
+        ["report", str(root / "report.json")],
+    ]
+    return aligned(lines)
+
+
+def artifact_text(artifact: Mapping[str, Any], root: Path) -> str:
+    """Return where an exported file lies and how large it is, or why there is none."""
+    if artifact["status"] != "ok":
+        return f"failed: {artifact['reason']}"
+    sizes = f"{size(artifact['bytes'])}, {size(artifact['gzip_bytes'])} after gzip"
+    return f"{root / artifact['path']} ({sizes}, {artifact['latency_ms']:.2f} ms an example)"
+
+
+def teacher_text(record: Mapping[str, Any]) -> str:
+    """Return what `spiral train-teacher` ends with."""
+    return aligned([
+        ["teacher", f"{record['path']} ({record['parameters']:,} parameters)"],
+        ["validation", named(record["metrics"]["validation"])],
+    ])
+
+
+def comparison_text(comparison: Mapping[str, Any]) -> str:
+    """Return teacher and student side by side, then the sparsity of each layer."""
+    models = {who: comparison[who] for who in ("teacher", "student") if comparison[who] is not None}
+    facts = {
+        "parameters": lambda model: f"{model['parameters']:,}",
+        "not zero": lambda model: f"{model['nonzero']:,}",
+        "sparsity": lambda model: number(model["sparsity"]),
+        "density": lambda model: number(model["density"]),
+        "bytes": lambda model: f"{model['bytes']:,}",
+        "bytes after gzip": lambda model: f"{model['gzip_bytes']:,}",
+    }
+    names = list(comparison["student"]["metrics"]["test"])
+    lines = [["", *models]]
+    lines += [[f"test {name}", *(number(model["metrics"]["test"].get(name)) for model in models.values())] for name in names]
+    lines += [[fact, *(show(model) for model in models.values())] for fact, show in facts.items()]
+    layers = [["layer", "shape", "weights", "not zero", "sparsity"]]
+    for one in comparison["student"]["layers"]:
+        shape = "x".join(map(str, one["shape"]))
+        layers.append([one["name"], shape, f"{one['weights']:,}", f"{one['nonzero']:,}", number(one["sparsity"])])
+    parts = [aligned(lines, frozenset({1, 2})), aligned(layers, frozenset({2, 3, 4}))]
+    if comparison["drop"] is not None:
+        parts.insert(1, f"drop of test {comparison['monitor']}: {drop_text(comparison['drop'])}")
+    return "\n\n".join(parts)

@@ -1,0 +1,102 @@
+"""Where a run stands and how long the rest takes, from the events alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from spiral_cli.console.texts import duration
+from spiral_cli.events import EpochDone, Event, Progress, RoundDone, StageDone, StageStarted
+from spiral_cli.recipe import Recipe
+from spiral_cli.recipe.schema import Schedule
+
+
+@dataclass
+class Course:
+    """Fed with events by `hear`. Work is counted in epochs; a rolled-back try counts for nothing.
+
+    Attributes:
+        teacher_epochs, dense_epochs: work before the first round.
+        rounds, round_epochs: the schedule.
+        accepted: the last round that was kept.
+        kind, title, done, total, loss: the stage that is under way.
+        pace: seconds an epoch by kind of stage, without the time of compiling.
+    """
+
+    teacher_epochs: int
+    dense_epochs: int
+    rounds: int
+    round_epochs: int
+    accepted: int = 0
+    kind: str = ""
+    title: str = ""
+    done: float = 0.0
+    total: int = 0
+    loss: float | None = None
+    pace: dict[str, float] = field(default_factory=dict)
+    _mark: tuple[float, float] | None = None  # epochs and seconds at the stage's first news
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> Course:
+        """Return the course of ``recipe`` before anything happened."""
+        student, schedule = recipe.student, recipe.prune.schedule
+        return cls(
+            teacher_epochs=recipe.teacher.epochs,
+            dense_epochs=0 if student.model == "same" else student.epochs or recipe.train.epochs,
+            rounds=schedule.rounds if isinstance(schedule, Schedule) else len(schedule),
+            round_epochs=recipe.train.epochs,
+        )
+
+    def hear(self, event: Event) -> None:
+        """Take note of ``event``."""
+        match event:
+            case StageStarted():
+                self.kind, self.title, self.total = event.stage, event.title, event.epochs
+                self.done, self.loss, self._mark = float(event.first_epoch), None, None
+            case Progress():
+                self.done, self.loss = event.done, event.loss
+                self._mark = self._mark or (event.done, event.seconds)
+                epochs, seconds = event.done - self._mark[0], event.seconds - self._mark[1]
+                if epochs > 0:
+                    self.pace[event.stage] = seconds / epochs
+            case EpochDone():
+                self.done = float(event.epoch)
+                self.pace.setdefault(event.stage, event.seconds / event.epoch)
+            case StageDone():
+                self.kind = ""
+            case RoundDone():
+                self.kind, self.done = "", 0.0
+                if event.row["accepted"]:
+                    self.accepted = event.row["round"]
+
+    @property
+    def whole(self) -> float:
+        """Fraction of the whole run that is done."""
+        before = self.teacher_epochs + self.dense_epochs
+        work = before + self.rounds * self.round_epochs
+        ahead = {"teacher": 0, "dense": self.teacher_epochs}.get(
+            self.kind, before + self.accepted * self.round_epochs
+        )
+        return min(1.0, (ahead + (self.done if self.kind else 0.0)) / work)
+
+    @property
+    def stage_left(self) -> float | None:
+        """Seconds left of this stage, or None while unknown."""
+        pace = self.pace.get(self.kind)
+        return None if pace is None else pace * max(0.0, self.total - self.done)
+
+    @property
+    def whole_left(self) -> float | None:
+        """Seconds left of the whole run if no round is rolled back, or None while unknown."""
+        pace = self.pace.get("round")
+        if pace is None:
+            return None
+        done = self.accepted * self.round_epochs + (self.done if self.kind == "round" else 0.0)
+        return pace * max(0.0, self.rounds * self.round_epochs - done)
+
+    def estimate(self) -> str | None:
+        """Return how long the rounds still to be made take in all, or None while unknown."""
+        pace, rounds = self.pace.get("round"), self.rounds - self.accepted
+        if pace is None:
+            return None
+        each = f"{rounds} round{'s' if rounds > 1 else ''} of {self.round_epochs} epochs at {pace:.2g} s"
+        return f"estimate: about {duration(pace * rounds * self.round_epochs)} for {each}, if none is rolled back"

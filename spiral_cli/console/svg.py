@@ -1,0 +1,37 @@
+"""The table of a finished run as a picture, drawn by Rich from the report alone."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from spiral_cli.console.closing import report_text
+from spiral_cli.console.table import rounds_table
+from spiral_cli.console.texts import number
+
+WIDTH = 110
+
+
+def report_svg(report: Mapping[str, Any], root: Path, title: str) -> str:
+    """Return an SVG of what the terminal shows at the end of a run.
+
+    Args:
+        report: as `report.json`.
+        root: the run folder, as it is to be shown.
+        title: of the drawn window.
+    """
+    console = Console(
+        record=True, file=io.StringIO(), width=WIDTH, force_terminal=True, color_system="truecolor",
+        no_color=False, highlight=False, legacy_windows=False,
+    )
+    monitor = report["monitor"]
+    metric = number(report["teacher"]["metrics"]["validation"][monitor])
+    console.print(f"teacher: {monitor} {metric} on validation; a student may lose {number(report['max_drop'])}")
+    if report["rounds"]:
+        console.print(rounds_table(report["rounds"], monitor, WIDTH))
+    console.print(report_text(report, root), markup=False)
+    return console.export_svg(title=title, unique_id="spiral")

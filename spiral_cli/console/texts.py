@@ -1,0 +1,105 @@
+"""The words and numbers of a run, the same in a live table, in plain lines and in a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from spiral_cli.events import EpochDone, StageDone
+from spiral_cli.recipe.schema import Guard
+
+Row = Mapping[str, Any]
+
+
+def number(value: float | None) -> str:
+    """Return a metric or loss with four decimals; tiny and huge ones as they are best read."""
+    if value is None:
+        return "-"
+    rounded = round(value, 4) + 0.0  # no negative zero
+    return f"{rounded:.4f}" if 1e-3 <= abs(value) < 1e4 or rounded == value else f"{value:.3g}"
+
+
+def drop_text(value: float) -> str:
+    """Return a drop with its sign: positive is worse."""
+    return f"{round(value, 4) + 0.0:+.4f}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time span: ``8 s``, ``2 min 05 s``, ``3 h 20 min``."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def size(count: int) -> str:
+    """Return a number of bytes in decimal units, as ``ls -h --si`` would."""
+    if count < 1000:
+        return f"{count} B"
+    value, unit = float(count), "B"
+    for unit in ("kB", "MB", "GB"):
+        value /= 1000
+        if value < 999.5:
+            break
+    return f"{value:.3g} {unit}"
+
+
+def named(values: Mapping[str, float]) -> str:
+    """Return ``accuracy 0.9712, f1 0.9705`` of losses or metrics."""
+    return ", ".join(f"{name.replace('_', ' ')} {number(value)}" for name, value in values.items())
+
+
+def verdict(row: Row) -> str:
+    """Return what the guard decided of a try."""
+    return "accepted" if row["accepted"] else "rolled back"
+
+
+def cells(row: Row, monitor: str) -> dict[str, str]:
+    """Return the texts of one try by column, in the order in which they are shown."""
+    losses = row["losses"]
+    return {
+        "round": f"{row['round']}" if row["attempt"] == 1 else f"{row['round']} try {row['attempt']}",
+        "sparsity": number(row["sparsity"]),
+        "density": number(row["density"]),
+        "parameters left": f"{row['nonzero']:,}",
+        "train loss": number(losses.get("loss")),
+        "distillation loss": number(losses.get("distillation_loss")),
+        f"validation {monitor}": number(row["metrics"]["validation"][monitor]),
+        "drop": drop_text(row["drop"]),
+        "seconds": f"{row['seconds']:.1f}",
+        "verdict": verdict(row),
+    }
+
+
+def round_line(row: Row, monitor: str) -> str:
+    """Return one try as one line."""
+    texts = cells(row, monitor)
+    label, judged = texts.pop("round"), texts.pop("verdict")
+    return f"round {label}: {judged}; " + ", ".join(f"{name} {text}" for name, text in texts.items())
+
+
+def epoch_line(event: EpochDone) -> str:
+    """Return one epoch as one line."""
+    measured = f"; validation: {named(event.metrics)}" if event.metrics else ""
+    return f"{event.title}, epoch {event.epoch} of {event.epochs}: {named(event.losses)}{measured}"
+
+
+def teacher_line(event: StageDone, guard: Guard) -> str:
+    """Return the teacher's metric and the budget a student has."""
+    metric = f"{guard.monitor} {number(event.metrics[guard.monitor])} on validation"
+    made = "from this run's folder" if event.reused else f"{duration(event.seconds)} of training"
+    return f"teacher: {metric} ({made}); a student may lose {number(guard.max_drop)}"
+
+
+def aligned(lines: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) -> str:
+    """Return rows of text in columns two spaces apart; columns in ``right`` are flushed right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            text.rjust(width) if index in right else text.ljust(width)
+            for index, (text, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
