@@ -27,7 +27,7 @@ def report_text(report: Mapping[str, Any], root: Path) -> str:
                     f"the teacher has {report['teacher']['parameters']:,}"],
         ["test", f"{monitor} {number(test['student'])}; the teacher's is {number(test['teacher'])}"],
         ["student", str(root / chosen["path"])],
-        *([f"{one['kind']} file", artifact_text(one, root)] for one in report["artifacts"]),
+        *([f"export to {one['kind']}", artifact_text(one, root)] for one in report["artifacts"]),
         ["report", str(root / "report.json")],
     ]
     return aligned(lines)
@@ -37,8 +37,8 @@ def artifact_text(artifact: Mapping[str, Any], root: Path) -> str:
     """Return where an exported file lies and how large it is, or why there is none."""
     if artifact["status"] != "ok":
         return f"failed: {artifact['reason']}"
-    sizes = f"{size(artifact['bytes'])}, {size(artifact['gzip_bytes'])} after gzip"
-    return f"{root / artifact['path']} ({sizes}, {artifact['latency_ms']:.2f} ms an example)"
+    sizes = f"{size(artifact['bytes'])}, gzip {size(artifact['gzip_bytes'])}"
+    return f"{root / artifact['path']} ({sizes}; {artifact['latency_ms']:.2f} ms)"
 
 
 def teacher_text(record: Mapping[str, Any]) -> str:
@@ -62,7 +62,7 @@ def comparison_text(comparison: Mapping[str, Any]) -> str:
     }
     names = list(comparison["student"]["metrics"]["test"])
     lines = [["", *models]]
-    lines += [[f"test {name}", *(number(model["metrics"]["test"].get(name)) for model in models.values())] for name in names]
+    lines += [[f"test {name.replace('_', ' ')}", *(number(model["metrics"]["test"].get(name)) for model in models.values())] for name in names]
     lines += [[fact, *(show(model) for model in models.values())] for fact, show in facts.items()]
     layers = [["layer", "shape", "weights", "not zero", "sparsity"]]
     for one in comparison["student"]["layers"]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
+from statistics import median
 
 from spiral_cli.console.texts import duration
 from spiral_cli.events import EpochDone, Event, Progress, RoundDone, StageDone, StageStarted
@@ -19,7 +22,7 @@ class Course:
         rounds, round_epochs: the schedule.
         accepted: the last round that was kept.
         kind, title, done, total, loss: the stage that is under way.
-        pace: seconds an epoch by kind of stage, without the time of compiling.
+        pace: seconds an epoch by kind of stage, without the first steps' compiling.
     """
 
     teacher_epochs: int
@@ -33,7 +36,8 @@ class Course:
     total: int = 0
     loss: float | None = None
     pace: dict[str, float] = field(default_factory=dict)
-    _mark: tuple[float, float] | None = None  # epochs and seconds at the stage's first news
+    _chunks: list[tuple[float, float]] = field(default_factory=list)  # epochs and seconds at each news of a stage
+    _epochs: list[float] = field(default_factory=list)  # seconds at the end of each epoch of a stage
 
     @classmethod
     def of(cls, recipe: Recipe) -> Course:
@@ -51,22 +55,31 @@ class Course:
         match event:
             case StageStarted():
                 self.kind, self.title, self.total = event.stage, event.title, event.epochs
-                self.done, self.loss, self._mark = float(event.first_epoch), None, None
+                self.done, self.loss = float(event.first_epoch), None
+                self._chunks, self._epochs = [], []
             case Progress():
                 self.done, self.loss = event.done, event.loss
-                self._mark = self._mark or (event.done, event.seconds)
-                epochs, seconds = event.done - self._mark[0], event.seconds - self._mark[1]
-                if epochs > 0:
-                    self.pace[event.stage] = seconds / epochs
+                self._chunks.append((event.done, event.seconds))
+                if len(self._epochs) < 2 and len(self._chunks) > 1:
+                    self.pace[event.stage] = median_pace(self._chunks)
             case EpochDone():
                 self.done = float(event.epoch)
-                self.pace.setdefault(event.stage, event.seconds / event.epoch)
+                self._epochs.append(event.seconds)
+                self.pace[event.stage] = self._epoch_pace(event)
             case StageDone():
                 self.kind = ""
             case RoundDone():
                 self.kind, self.done = "", 0.0
                 if event.row["accepted"]:
                     self.accepted = event.row["round"]
+
+    def _epoch_pace(self, event: EpochDone) -> float:
+        """Return seconds an epoch: of whole epochs, but for the first, which waited for the compiler."""
+        if len(self._epochs) > 1:
+            return median(after - before for before, after in pairwise(self._epochs))
+        if len(self._chunks) > 1:
+            return median_pace(self._chunks) + event.seconds - self._chunks[-1][1]
+        return event.seconds / event.epoch
 
     @property
     def whole(self) -> float:
@@ -100,3 +113,8 @@ class Course:
             return None
         each = f"{rounds} round{'s' if rounds > 1 else ''} of {self.round_epochs} epochs at {pace:.2g} s"
         return f"estimate: about {duration(pace * rounds * self.round_epochs)} for {each}, if none is rolled back"
+
+
+def median_pace(news: Sequence[tuple[float, float]]) -> float:
+    """Return the median seconds an epoch between ``(epochs, seconds)`` in order: few wait for a compiler."""
+    return median((t1 - t0) / max(e1 - e0, 1e-9) for (e0, t0), (e1, t1) in pairwise(news))

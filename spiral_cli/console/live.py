@@ -54,7 +54,7 @@ class LiveConsole(PlainConsole):
 
     def say(self, text: str) -> None:
         """Print a line above the live part."""
-        self.console.print(text, markup=False)
+        self.console.print(text, markup=False, soft_wrap=True)
 
     def stage_started(self, event: StageStarted) -> None:
         """Let the bars show it."""
@@ -82,7 +82,7 @@ class LiveConsole(PlainConsole):
             parts.append(self.table(max(1, self.console.height - LINES_AROUND)))
         parts.append(self.bars())
         if self.latest:
-            parts.append(Text(self.latest, style="dim", no_wrap=True, overflow="ellipsis"))
+            parts.append(Text(self.latest, style="dim"))
         if self.stopping():
             parts.append(Text("stopping at the next step; Ctrl-C again quits at once", style="yellow"))
         return Group(*parts)

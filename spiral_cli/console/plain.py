@@ -76,4 +76,4 @@ class PlainConsole:
 
     def round_done(self, event: RoundDone) -> None:
         """Write a try."""
-        self.say(round_line(event.row, self.guard.monitor) + (" (from this run's folder)" if event.reused else ""))
+        self.say(round_line(event.row, self.guard.monitor) + (" (stored before)" if event.reused else ""))

@@ -30,7 +30,7 @@ def report_svg(report: Mapping[str, Any], root: Path, title: str) -> str:
     )
     monitor = report["monitor"]
     metric = number(report["teacher"]["metrics"]["validation"][monitor])
-    console.print(f"teacher: {monitor} {metric} on validation; a student may lose {number(report['max_drop'])}")
+    console.print(f"teacher: {monitor} {metric} on validation; max_drop {report['max_drop']:g}")
     if report["rounds"]:
         console.print(rounds_table(report["rounds"], monitor, WIDTH))
     console.print(report_text(report, root), markup=False)

@@ -83,14 +83,16 @@ def round_line(row: Row, monitor: str) -> str:
 def epoch_line(event: EpochDone) -> str:
     """Return one epoch as one line."""
     measured = f"; validation: {named(event.metrics)}" if event.metrics else ""
-    return f"{event.title}, epoch {event.epoch} of {event.epochs}: {named(event.losses)}{measured}"
+    one_term = "distillation_loss" not in event.losses  # then the loss is the task loss
+    losses = {"loss": event.losses["loss"]} if one_term else event.losses
+    return f"{event.title}, epoch {event.epoch} of {event.epochs}: {named(losses)}{measured}"
 
 
 def teacher_line(event: StageDone, guard: Guard) -> str:
     """Return the teacher's metric and the budget a student has."""
     metric = f"{guard.monitor} {number(event.metrics[guard.monitor])} on validation"
-    made = "from this run's folder" if event.reused else f"{duration(event.seconds)} of training"
-    return f"teacher: {metric} ({made}); a student may lose {number(guard.max_drop)}"
+    made = "stored before" if event.reused else f"{duration(event.seconds)} of training"
+    return f"teacher: {metric} ({made}); max_drop {guard.max_drop:g}"
 
 
 def aligned(lines: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) -> str:

@@ -1,7 +1,9 @@
-"""How many weights each layer keeps. At least one survives in every layer.
+"""How many weights each layer keeps.
 
-An allocation takes the scores of all layers (the higher is kept, -inf cannot be), the number of
-weights to keep in all and how many can be kept in each layer, and returns a count a layer.
+An allocation takes marked scores by layer (see `ranking`: -inf must go, +inf must stay), the
+density of the whole, and the weights themselves where the caller gives them. It returns a count a
+layer. Counts sum to round(density · weights) as far as every layer keeps what it must, at least
+one weight, and no more than it may.
 """
 
 from __future__ import annotations
@@ -11,113 +13,130 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from spiral_cli.errors import UsageError
-from spiral_cli.pruning.patterns import matches, refuse_unmatched
+from spiral_cli.pruning.criteria.lamp import lamp_scores
+from spiral_cli.pruning.patterns import matches, refuse_unmatched, spellings
+from spiral_cli.pruning.ranking import Scores, possible, required, target
 from spiral_cli.registry import allocations
 
-Scores = Mapping[str, np.ndarray]
 Counts = dict[str, int]
-Allocation = Callable[[Scores, int, Mapping[str, int]], Counts]
+Allocation = Callable[[Scores, float, Scores | None], Counts]
 
 
 @allocations.register("uniform")
-def uniform(scores: Scores, keep: int, alive: Mapping[str, int]) -> Counts:
+def uniform(scores: Scores, density: float, weights: Scores | None = None) -> Counts:
     """The same density in every layer."""
-    return rounded({name: float(array.size) for name, array in scores.items()}, keep, alive)
+    return split({name: float(array.size) for name, array in scores.items()}, scores, density)
 
 
 @allocations.register("global")
-def globally(scores: Scores, keep: int, alive: Mapping[str, int]) -> Counts:
+def globally(scores: Scores, density: float, weights: Scores | None = None) -> Counts:
     """All weights of all layers are ranked together; a layer keeps what wins."""
-    raised = {name: _best_first(array) for name, array in scores.items()}
-    everything = np.concatenate([array.ravel() for array in raised.values()])
-    keep = min(max(keep, len(scores)), sum(alive.values()))
-    threshold = np.partition(everything, everything.size - keep)[everything.size - keep]
-    counts = {name: int(np.count_nonzero(array > threshold)) for name, array in raised.items()}
+    names = sorted(scores)  # of equal scores the layer first by name wins
+    pool = np.concatenate([_best_first(scores[name]).ravel() for name in names])
+    keep = _within_bounds(scores, density)
+    if keep == 0:
+        return dict.fromkeys(scores, 0)
+    threshold = np.partition(pool, pool.size - keep)[pool.size - keep]
+    parts = np.split(pool, np.cumsum([scores[name].size for name in names])[:-1])
+    counts = {name: int(np.count_nonzero(part > threshold)) for name, part in zip(names, parts, strict=True)}
     left = keep - sum(counts.values())
-    for name, array in raised.items():  # equal scores: the earlier layer first
-        tied = min(left, int(np.count_nonzero(array == threshold)), alive[name] - counts[name])
+    for name, part in zip(names, parts, strict=True):
+        tied = min(left, int(np.count_nonzero(part == threshold)))
         counts[name] += tied
         left -= tied
     return counts
 
 
 @allocations.register("erk")
-def erk(scores: Scores, keep: int, alive: Mapping[str, int]) -> Counts:
-    """Density by (sum of a kernel's sides) / (their product): small layers stay denser (Evci et al. 2020)."""
-    shares = {name: float(sum(array.shape)) for name, array in scores.items()}
-    return rounded(shares, keep, alive)
+def erk(scores: Scores, density: float, weights: Scores | None = None) -> Counts:
+    """Erdős–Rényi kernel: a layer keeps in proportion to the sum of its sides, so small ones stay dense.
+
+    Its density is proportional to Σ sides / Π sides (Mocanu et al. 2018, Evci et al. 2020), at
+    most 1; what a full layer cannot take goes to the others.
+    """
+    return split({name: float(sum(array.shape)) for name, array in scores.items()}, scores, density)
 
 
 @allocations.register("lamp")
-def lamp(scores: Scores, keep: int, alive: Mapping[str, int]) -> Counts:
-    """Counts from a global ranking of LAMP-normalised scores; inside a layer the criterion ranks (Lee et al. 2021)."""
-    from spiral_cli.pruning.criteria.lamp import lamp_scores
+def lamp(scores: Scores, density: float, weights: Scores | None = None) -> Counts:
+    """Counts from the global ranking of the weights' LAMP scores; inside a layer the criterion ranks.
 
-    normalised = {}
-    for name, array in scores.items():
-        dead = np.isneginf(array)
-        normalised[name] = np.where(dead, -np.inf, lamp_scores(np.where(dead, 0.0, array)))
-    return globally(normalised, keep, alive)
+    (Lee et al. 2021.) Without ``weights`` the criterion's scores take their place.
+    """
+    sizes = scores if weights is None else weights
+    return globally({name: _lamp_marked(scores[name], sizes[name]) for name in scores}, density)
 
 
-def per_layer(numbers: Mapping[str, float], final_sparsity: float) -> Allocation:
+def per_layer(finals: Mapping[str, float], final_sparsity: float) -> Allocation:
     """Return the allocation of a recipe's ``{pattern: final sparsity}``.
 
-    While the whole is at density d of its final D, a named layer with final density f keeps
-    f^(log d / log D): it falls in step and ends at f. Layers without a number keep d. The first
-    pattern that matches counts.
+    While the whole is at density d on its way to D, a named layer with final density f keeps
+    f^(log d / log D): it falls in step and ends at f. Layers without a number keep d, so the whole
+    only keeps d where the numbers agree with it. The first pattern that matches counts.
+
+    Args:
+        finals: final sparsity, 0 to below 1, by layer pattern.
+        final_sparsity: of the whole schedule, above 0 and below 1.
 
     Raises (when called):
         UsageError: a pattern matches no layer.
     """
 
-    def allocate(scores: Scores, keep: int, alive: Mapping[str, int]) -> Counts:
-        refuse_unmatched(numbers, [_names(name) for name in scores], "prune.allocation")
-        density = keep / sum(array.size for array in scores.values())
-        step = math.log(max(density, 1e-12)) / math.log(1.0 - final_sparsity)
+    def allocate(scores: Scores, density: float, weights: Scores | None = None) -> Counts:
+        refuse_unmatched(finals, list(scores), "prune.allocation")
+        step = math.log(density) / math.log1p(-final_sparsity)
         counts = {}
         for name, array in scores.items():
-            number = next((value for pattern, value in numbers.items() if matches(pattern, _names(name))), None)
-            here = density if number is None else (1.0 - number) ** step
-            counts[name] = min(max(round(here * array.size), 1), alive[name])
+            final = next((value for pattern, value in finals.items() if matches(pattern, spellings(name))), None)
+            here = density if final is None else (1.0 - final) ** step
+            counts[name] = min(max(round(here * array.size), required(array)), possible(array))
         return counts
 
     return allocate
 
 
-def rounded(shares: Mapping[str, float], keep: int, alive: Mapping[str, int]) -> Counts:
-    """Split ``keep`` in proportion to ``shares``: whole numbers, at least 1 and at most ``alive`` each.
+def split(shares: Mapping[str, float], scores: Scores, density: float) -> Counts:
+    """Share out round(density · weights) in proportion to ``shares``, by largest remainder.
 
-    What a full layer cannot take goes to the others in proportion; the last units go to the
-    largest remainders. The counts sum to ``keep`` where the bounds allow.
+    Layers at a bound (what they must and may keep) stay there and the others share the rest in
+    proportion: layer l gets a · shares[l] between its bounds, with one a for all.
+
+    Args:
+        shares: positive numbers by layer.
+        scores: marked scores, which bound each layer.
+        density: of the whole.
     """
-    keep = min(max(keep, len(shares)), sum(alive.values()))
-    fixed: Counts = {}
-    while True:  # fix layers at their bounds until the others fit between them
-        free = [name for name in shares if name not in fixed]
-        scale = (keep - sum(fixed.values())) / max(sum(shares[name] for name in free), 1e-300)
-        over = {name: alive[name] for name in free if shares[name] * scale >= alive[name]}
-        under = {name: 1 for name in free if shares[name] * scale < 1} if not over else {}
-        if not over and not under:
-            break
-        fixed |= over or under
-    counts = fixed | {name: math.floor(shares[name] * scale) for name in free}
-    remainders = sorted(free, key=lambda name: math.floor(shares[name] * scale) - shares[name] * scale)
-    for name in remainders[: keep - sum(counts.values())]:
-        counts[name] += 1
-    return {name: counts[name] for name in shares}
+    names = sorted(shares)
+    share = np.array([shares[name] for name in names])
+    least = np.array([required(scores[name]) for name in names])
+    most = np.array([possible(scores[name]) for name in names])
+    keep = _within_bounds(scores, density)
+    # The sum is piecewise linear in a, with its corners where a layer leaves or reaches a bound.
+    corners = np.sort(np.concatenate([least / share, most / share]))
+    sums = np.clip(corners[:, None] * share, least, most).sum(axis=1)
+    exact = np.clip(np.interp(keep, sums, corners) * share, least, most)
+    counts = np.floor(exact + 1e-9).astype(int)
+    remainder = np.where(counts < most, np.round(exact - counts, 9), -1.0)
+    counts[np.argsort(-remainder, kind="stable")[: keep - counts.sum()]] += 1
+    return dict(zip(names, counts.tolist(), strict=True))
 
 
-def _best_first(array: np.ndarray) -> np.ndarray:
-    """Return scores in which the best weight of the layer beats every other layer's."""
-    raised = np.array(array, np.float64)
-    if raised.size:
-        raised.flat[int(raised.argmax())] = np.inf
+def _within_bounds(scores: Scores, density: float) -> int:
+    """Return how many weights to keep in all, no fewer than must stay and no more than may."""
+    least = sum(required(array) for array in scores.values())
+    most = sum(possible(array) for array in scores.values())
+    return min(max(target(scores, density), least), most)
+
+
+def _best_first(scores: np.ndarray) -> np.ndarray:
+    """Return scores in which the best weight of the layer must stay, so that no layer dies."""
+    raised = scores.copy()
+    if possible(scores):
+        raised.flat[int(scores.argmax())] = np.inf
     return raised
 
 
-def _names(variable: str) -> tuple[str, ...]:
-    """Return the names a pattern may match: the layer, its path, the variable."""
-    path = variable.rpartition("/")[0]
-    return (path.rpartition("/")[2] or variable, path, variable)
+def _lamp_marked(scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return LAMP scores of ``weights`` that keep the marks of ``scores``."""
+    values = np.where(np.isfinite(weights) & (scores > -np.inf), weights, 0.0)
+    return np.where(np.isfinite(scores), lamp_scores(values), scores)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spiral_cli.errors import UsageError
+
 Arrays = Mapping[str, np.ndarray]
 
 
@@ -30,9 +32,12 @@ class Evidence:
         """Return one kind of evidence.
 
         Raises:
-            ValueError: it was not collected; the criterion must declare it under ``needs``.
+            UsageError: it was not collected; the criterion must declare it under ``needs``.
         """
         found = getattr(self, name)
         if found is None:
-            raise ValueError(f"the criterion reads {name}; declare it: register(..., needs=('{name}',))")
+            raise UsageError(
+                f"the criterion reads evidence.{name}, which was not collected; "
+                f"declare it: @criteria.register(..., needs=('{name}',))"
+            )
         return found

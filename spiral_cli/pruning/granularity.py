@@ -1,145 +1,158 @@
 """The shape of what is pruned: single weights, n of m neighbours, or blocks. Plain data.
 
-A granularity turns scores into ranks that respect its shape (`ranks`) and completes a mask made
-from them (`whole`). Criterion, allocation and schedule know nothing of it.
+A granularity marks scores before layers share out what is kept, and picks the weights of a layer
+once its count is known. Criterion, allocation and schedule know nothing of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
+from spiral_cli.errors import UsageError
+from spiral_cli.pruning.ranking import Scores, keep_top, target
 from spiral_cli.recipe.schema import NM, Block
 
-Scores = Mapping[str, np.ndarray]
 Axes = Mapping[str, tuple[int, ...]]
+PATTERN_SLACK = 1e-3  # the recipe takes a sparsity of 0.666 for 1 of 3, so the masks do too
 
 
 class Granularity(Protocol):
-    """What `masks.make_masks` asks of a shape."""
+    """What `masks.make_masks` asks of a shape. Scores may hold -inf (must go) and +inf (must stay)."""
 
-    def ranks(self, scores: Scores, axes: Axes) -> Scores:
-        """Return scores that can be ranked weight by weight."""
+    def mark(self, scores: Scores, density: float, axes: Axes) -> Scores:
+        """Return scores, of all layers, in which the shape's rules are marked."""
 
-    def whole(self, mask: np.ndarray, ranks: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-        """Return the mask with units kept or cut as a whole."""
+    def pick(self, scores: np.ndarray, count: int, axes: tuple[int, ...]) -> np.ndarray:
+        """Return the mask of one layer from its marked scores: ``count`` weights, or as near as can be."""
 
 
 @dataclass(frozen=True)
 class Unstructured:
     """Every weight for itself."""
 
-    def ranks(self, scores: Scores, axes: Axes) -> Scores:
+    def mark(self, scores: Scores, density: float, axes: Axes) -> Scores:
         """Return the scores."""
         return scores
 
-    def whole(self, mask: np.ndarray, ranks: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-        """Return the mask."""
-        return mask
+    def pick(self, scores: np.ndarray, count: int, axes: tuple[int, ...]) -> np.ndarray:
+        """Return the mask of the highest."""
+        return keep_top(scores, count)
 
 
 @dataclass(frozen=True)
 class NByM:
     """At most ``n`` of every ``m`` neighbours along the input axis are kept (Mishra et al. 2021).
 
-    The n best of each group rank above all others, so the others go first; what is cut beyond
-    n of m goes by rank as usual. A last group of r < m weights keeps at most min(n, r).
+    On the way down to density n/m the n best of each group must stay and the others go by rank.
+    From there on the others are gone and the best go by rank. A last group of r < m weights keeps
+    at most min(n, r).
     """
 
     n: int
     m: int
 
-    def ranks(self, scores: Scores, axes: Axes) -> Scores:
-        """Return ranks in which every protected weight is above every unprotected one."""
-        total = sum(array.size for array in scores.values())
-        ranked = _ranked(scores)
-        return {name: ranked[name] + total * self._protected(array, axes[name]) for name, array in scores.items()}
+    def mark(self, scores: Scores, density: float, axes: Axes) -> Scores:
+        """Mark the n best of each group as +inf, or all others as -inf."""
+        best = {name: self._best(array, axes[name]) for name, array in scores.items()}
+        places = sum(int(np.count_nonzero(mask)) for mask in best.values())
+        if density > self.n / self.m + PATTERN_SLACK and target(scores, density) >= places:
+            return {name: np.where(best[name], array.dtype.type(np.inf), array) for name, array in scores.items()}
+        return {name: np.where(best[name], array, array.dtype.type(-np.inf)) for name, array in scores.items()}
 
-    def whole(self, mask: np.ndarray, ranks: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-        """Return the mask: its groups are in the ranks already."""
-        return mask
+    def pick(self, scores: np.ndarray, count: int, axes: tuple[int, ...]) -> np.ndarray:
+        """Return the mask of the highest: the groups are marked already."""
+        return keep_top(scores, count)
 
-    def _protected(self, scores: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-        matrix, restore = _as_matrix(scores, axes)
+    def _best(self, scores: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+        matrix, restore = as_matrix(scores, axes)  # (inputs, outputs)
         missing = -len(matrix) % self.m
-        padded = np.concatenate([matrix, np.full((missing, matrix.shape[1]), -np.inf)])
+        padded = np.pad(matrix, ((0, missing), (0, 0)), constant_values=-np.inf)
         groups = padded.reshape(-1, self.m, matrix.shape[1])  # (groups, m, outputs)
         order = np.argsort(-groups, axis=1, kind="stable")
         best = np.zeros(groups.shape, bool)
         np.put_along_axis(best, order[:, : self.n], True, axis=1)
-        return restore(best.reshape(padded.shape)[: len(matrix)])
+        return restore(best.reshape(padded.shape)[: len(matrix)]) & (scores > -np.inf)
 
 
 @dataclass(frozen=True)
 class Blocks:
     """Tiles of ``rows`` inputs by ``columns`` outputs are kept or cut whole, by their mean score.
 
-    Tiles at the edges are smaller.
+    Tiles at the edges are smaller. A layer keeps the number of tiles that comes nearest to its
+    count, at least one. A tile that earlier masks cut in part goes.
     """
 
     rows: int
     columns: int
 
-    def ranks(self, scores: Scores, axes: Axes) -> Scores:
-        """Return the rank of each weight's tile: no two tiles are equal."""
-        tiles = {name: self._tile_means(array, axes[name]) for name, array in scores.items()}
-        ranked = _ranked(tiles)
-        return {name: self._spread(ranked[name], array, axes[name]) for name, array in scores.items()}
+    def mark(self, scores: Scores, density: float, axes: Axes) -> Scores:
+        """Give each weight the mean score of its tile."""
+        return {name: self._means(array, axes[name]) for name, array in scores.items()}
 
-    def whole(self, mask: np.ndarray, ranks: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-        """Keep a tile where at least half of it was kept; the best tile always."""
-        kept = self._tile_means(mask.astype(np.float64), axes) >= 0.5
-        best = self._tile_means(ranks, axes)
-        kept.flat[int(best.argmax())] = True
-        return self._spread(kept, mask, axes) & np.isfinite(ranks)
+    def pick(self, scores: np.ndarray, count: int, axes: tuple[int, ...]) -> np.ndarray:
+        """Return the mask of the best tiles."""
+        matrix, restore = as_matrix(scores, axes)  # (inputs, outputs)
+        tiles = matrix[:: self.rows, :: self.columns]  # one weight of each: all are equal
+        order = np.argsort(-tiles, axis=None, kind="stable")
+        order = order[tiles.ravel()[order] > -np.inf]
+        kept = np.zeros(tiles.shape, bool)
+        if order.size:
+            reached = np.cumsum(self._sizes(matrix.shape).ravel()[order])
+            kept.flat[order[: int(np.abs(reached - count).argmin()) + 1]] = True
+        return restore(self._spread(kept, matrix.shape))
 
-    def _tile_means(self, array: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-        matrix, _ = _as_matrix(array, axes)
+    def _means(self, scores: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+        matrix, restore = as_matrix(scores.astype(np.float64, copy=False), axes)
         tops, lefts = range(0, matrix.shape[0], self.rows), range(0, matrix.shape[1], self.columns)
         sums = np.add.reduceat(np.add.reduceat(matrix, tops, axis=0), lefts, axis=1)
-        heights = np.minimum(self.rows, matrix.shape[0] - np.array(tops))
-        widths = np.minimum(self.columns, matrix.shape[1] - np.array(lefts))
-        return sums / (heights[:, None] * widths[None, :])
+        return restore(self._spread(sums / self._sizes(matrix.shape), matrix.shape))
 
-    def _spread(self, tiles: np.ndarray, like: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-        matrix, restore = _as_matrix(like, axes)
-        rows = np.arange(matrix.shape[0]) // self.rows
-        columns = np.arange(matrix.shape[1]) // self.columns
-        return restore(tiles[np.ix_(rows, columns)])
+    def _sizes(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Return how many weights each tile of a matrix has."""
+        heights = np.minimum(self.rows, shape[0] - np.arange(0, shape[0], self.rows))
+        widths = np.minimum(self.columns, shape[1] - np.arange(0, shape[1], self.columns))
+        return np.outer(heights, widths)
+
+    def _spread(self, tiles: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """Repeat each tile's value over its weights."""
+        return tiles.repeat(self.rows, axis=0)[: shape[0]].repeat(self.columns, axis=1)[:, : shape[1]]
 
 
 def from_recipe(value: str | NM | Block) -> Granularity:
-    """Return the granularity a recipe names."""
+    """Return the granularity that a recipe's ``prune.granularity`` names.
+
+    Raises:
+        UsageError: there is no such granularity.
+    """
     match value:
+        case "unstructured":
+            return Unstructured()
         case NM():
             return NByM(value.n, value.m)
-        case Block():
-            return Blocks(*value.block)
-        case _:
-            return Unstructured()
+        case Block(block=[rows, columns]):
+            return Blocks(rows, columns)
+    raise UsageError(f"no granularity is {value!r}; there are unstructured, {{n: 2, m: 4}} and {{block: [4, 4]}}")
 
 
-def _as_matrix(array: np.ndarray, axes: tuple[int, ...]):
-    """Return ``array`` as (inputs, outputs), and the way back for arrays of that shape."""
-    outputs = tuple(axis for axis in range(array.ndim) if axis not in axes)
-    order = (*axes, *outputs)
-    moved = np.transpose(array, order)
-    matrix = moved.reshape(int(np.prod([array.shape[axis] for axis in axes], dtype=int)), -1)
+def as_matrix(
+    array: np.ndarray, axes: tuple[int, ...]
+) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+    """Return ``array`` as (inputs, outputs), flattened in the order of its axes, and the way back.
 
-    def restore(other: np.ndarray) -> np.ndarray:
-        return np.transpose(other.reshape(moved.shape), np.argsort(order))
+    Args:
+        array: any shape.
+        axes: the axes of the inputs; the others are outputs.
+    """
+    order = (*axes, *(axis for axis in range(array.ndim) if axis not in axes))
+    moved = array.transpose(order)
+    inputs = math.prod(array.shape[axis] for axis in axes)
 
-    return matrix, restore
+    def restore(matrix: np.ndarray) -> np.ndarray:
+        return matrix.reshape(moved.shape).transpose(np.argsort(order))
 
-
-def _ranked(scores: Scores) -> dict[str, np.ndarray]:
-    """Replace scores by their rank over all layers: 0 is the worst, equal ones favour the earlier."""
-    flat = np.concatenate([array.ravel() for array in scores.values()])
-    ranks = np.empty(flat.size)
-    ranks[np.argsort(-flat, kind="stable")] = np.arange(flat.size - 1, -1, -1)
-    cuts = np.cumsum([array.size for array in scores.values()])[:-1]
-    parts = np.split(ranks, cuts)
-    return {name: part.reshape(array.shape) for (name, array), part in zip(scores.items(), parts, strict=True)}
+    return moved.reshape(inputs, -1), restore

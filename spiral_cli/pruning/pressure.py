@@ -9,6 +9,7 @@ from keras import ops
 from spiral_cli.registry import pressures
 
 Tensor = Any
+TINY = 1e-12  # where all weights are zero there is no push
 
 
 @pressures.register("l1")
@@ -25,14 +26,18 @@ def hoyer_square(w: Tensor) -> Tensor:
     sign(w) - w s/q: as strong as ``l1`` on a weight near zero, whatever the layer's size.
     """
     s, q = ops.sum(ops.abs(w)), ops.sum(ops.square(w))
-    return ops.sign(w) - w * s / (q + 1e-12)
+    return ops.sign(w) - w * s / (q + TINY)
 
 
 @pressures.register("group_lasso")
 def group_lasso(w: Tensor) -> Tensor:
-    """Gradient of Σ‖row‖: whole rows (all weights of one input) shrink together (Wen et al. 2016)."""
-    norm = ops.sqrt(ops.sum(ops.square(w), axis=-1, keepdims=True))
-    return w / (norm + 1e-12)
+    """Gradient of √size · Σ‖row‖: all weights of one input shrink together (Yuan & Lin 2006, Wen et al. 2016).
+
+    A row runs along the last axis. With √size, its length, the push is 1 in root mean square over
+    a row: as strong as ``l1``.
+    """
+    mean_square = ops.mean(ops.square(w), axis=-1, keepdims=True)
+    return w / (ops.sqrt(mean_square) + TINY)
 
 
 def pressure_course(progress: float, cut: float) -> float:

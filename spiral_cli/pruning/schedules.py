@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
 from spiral_cli.recipe.schema import Schedule
 from spiral_cli.registry import schedules
 
@@ -50,7 +48,7 @@ def round_density(start: float, end: float, progress: float) -> float:
         progress: 0 at the beginning of the cut, 1 at its end.
     """
     left = (1.0 - min(max(progress, 0.0), 1.0)) ** 3
-    return end + (start - end) * left
+    return start * left + end * (1.0 - left)
 
 
 def retry_density(accepted: float, tried: float) -> float:
@@ -60,4 +58,4 @@ def retry_density(accepted: float, tried: float) -> float:
 
 def _ending(values: Sequence[float], final: float) -> tuple[float, ...]:
     """Return ``values`` with the last exactly ``final``, whatever rounding did."""
-    return (*(float(np.float64(value)) for value in values[:-1]), final)
+    return (*values[:-1], final)

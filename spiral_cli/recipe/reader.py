@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from spiral_cli.recipe.scalars import Scalar, expand, plain
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 20
+MAX_TABS = 100  # lines reported
 MAX_NODES = 10_000  # aliases count in full, which is what defuses a YAML bomb
 
 UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -143,7 +145,7 @@ class Reader:
         """Return what a parser's error means: every line indented by a tab, or the one place."""
         tabs = [
             self.offset(match.end() - 1).problem("received a tab; allowed: spaces for indentation")
-            for match in TAB_INDENT.finditer(self.text)
+            for match in islice(TAB_INDENT.finditer(self.text), MAX_TABS)
         ]
         if tabs:
             return tabs

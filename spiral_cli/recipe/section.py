@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Discriminator, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator
 
 from spiral_cli import registry
 from spiral_cli.errors import did_you_mean
@@ -31,12 +31,10 @@ class Section(BaseModel):
         """Yield what is wrong between keys that are each right alone."""
         yield from ()
 
-    @model_validator(mode="after")
-    def check_rules(self) -> Section:
-        """Refuse the section if one of its rules is broken."""
+    def model_post_init(self, context: Any) -> None:
+        """Refuse the section if one of its rules is broken (pydantic calls this when all keys are right)."""
         if findings := list(self.rules()):
             raise RuleError(findings)
-        return self
 
 
 @dataclass(frozen=True)

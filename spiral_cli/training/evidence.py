@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 import keras
 import numpy as np
@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from spiral_cli.pruning.evidence import Evidence
 from spiral_cli.pruning.prunable import Prunable
+from spiral_cli.training.hooks import hooked
 from spiral_cli.training.program import Program, lookup, weighted_mean
 
 TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)
@@ -78,7 +79,8 @@ class Collector:
         program = self._program
         totals: list[tf.Tensor] = []
         for i in range(rows.shape[0]):
-            with observed_inputs(program.model, program.prunable) as seen:
+            seen: dict[str, tf.Tensor] = {}
+            with observing(program.model, program.prunable, seen):
                 program.model(program.data.scale(tf.gather(x, rows[i])), training=False)
             self._observed = list(seen)
             batch = list(seen.values())
@@ -86,28 +88,17 @@ class Collector:
         return totals
 
 
-@contextmanager
-def observed_inputs(model: keras.Model, prunable: Sequence[Prunable]) -> Iterator[dict[str, tf.Tensor]]:
-    """Record, while the model is called, the mean square of each input feature of prunable kernels.
+def observing(
+    model: keras.Model, prunable: Sequence[Prunable], seen: dict[str, tf.Tensor]
+) -> AbstractContextManager[None]:
+    """Return a context in which calls of the model add to ``seen``: name of a prunable to `mean_square`.
 
-    Yields:
-        name of the prunable to a tensor that broadcasts to the kernel. Kernels whose input is no
-        tensor of the layer's call (recurrent kernels, the pointwise part of a separable
-        convolution) are left out; a criterion then sees a norm of 1 for them.
+    Kernels whose input is no tensor of the layer's call (recurrent kernels, the pointwise part of
+    a separable convolution) are left out; a criterion then sees a norm of 1 for them.
     """
-    seen: dict[str, tf.Tensor] = {}
     by_id = {id(one.variable): one for one in prunable}
-    hooked = []
-    for layer in model._flatten_layers():
-        one = by_id.get(id(_kernel(layer)))
-        if one is not None:
-            layer.call = _recording(layer, one, seen)
-            hooked.append(layer)
-    try:
-        yield seen
-    finally:
-        for layer in hooked:
-            del layer.call
+    layers = {layer: by_id.get(id(_kernel(layer))) for layer in model._flatten_layers()}
+    return hooked({layer: _recording(layer, one, seen) for layer, one in layers.items() if one is not None})
 
 
 def _kernel(layer: keras.layers.Layer) -> keras.Variable | None:

@@ -7,6 +7,7 @@ gathers its rows there, so the host only sends row numbers, rates and pressures.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import keras
@@ -17,6 +18,7 @@ from spiral_cli.data.splits import Preprocessing
 from spiral_cli.distillation.features import make_projections, with_features
 from spiral_cli.pruning.prunable import Prunable
 from spiral_cli.training.objective import Objective
+from spiral_cli.training.pooling import quick_pooling
 
 CHUNK_STEPS = 64  # the longest run of steps between two looks at the clock and at Ctrl-C
 State = dict[str, np.ndarray]
@@ -96,6 +98,7 @@ class Program:
         }
         self._fresh = {name: v.numpy() for name, v in self._variables.items() if not name.startswith("model/")}
         self._chunk = tf.function(self._steps, jit_compile=jit)
+        self._quick_pooling = not jit and not tf.config.get_visible_devices("GPU")
         self.targets: dict[str, tf.Tensor] = {}
 
     def set_targets(self, targets: Mapping[str, np.ndarray]) -> None:
@@ -173,7 +176,8 @@ class Program:
 
     def terms(self, inputs, y, targets, training: bool) -> list[tf.Tensor]:
         """Return the objective's terms, each (batch,), for scaled inputs."""
-        outputs = self._forward(inputs, training=training)
+        with quick_pooling(self.model) if self._quick_pooling else nullcontext():
+            outputs = self._forward(inputs, training=training)
         outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
         if self.online is not None:
             targets = {**targets, **self.online(inputs)}

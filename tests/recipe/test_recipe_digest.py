@@ -199,7 +199,7 @@ def test_the_schema_lists_registered_names_and_refuses_unknown_keys() -> None:
 
 def mentions_path(annotation: Any) -> bool:
     """Tell whether a type is made of the recipe's `Path`."""
-    marked = schema.Path.__metadata__[0] in getattr(annotation, "__metadata__", ())
+    marked = get_args(schema.Path)[1] in getattr(annotation, "__metadata__", ())
     return marked or any(mentions_path(part) for part in get_args(annotation))
 
 

@@ -12,4 +12,4 @@ from spiral_cli.registry import criteria
 def fisher(weights: Arrays, evidence: Evidence) -> dict[str, np.ndarray]:
     """½ w² · mean g²: the loss's second-order change with a diagonal Fisher Hessian (LeCun 1990, Theis 2018)."""
     squares = evidence.need("squared_gradients")
-    return {name: 0.5 * np.square(weight) * squares[name] for name, weight in weights.items()}
+    return {name: 0.5 * np.square(weight, dtype=np.float64) * squares[name] for name, weight in weights.items()}

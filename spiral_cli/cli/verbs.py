@@ -1,0 +1,179 @@
+"""The verbs and their flags. What they do is in `spiral_cli.cli.work` and `spiral_cli.cli.looking`."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spiral_cli.cli.output import Output
+
+app = typer.Typer(
+    name="spiral",
+    help="Make a trained Keras model small: prune, distil, measure, keep or roll back. One YAML recipe.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+def not_nan(value: float | None) -> float | None:
+    """Refuse the number with which every comparison is false."""
+    if value is not None and math.isnan(value):
+        raise typer.BadParameter("received nan; allowed: a number")
+    return value
+
+
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="the recipe file")]
+RunDir = Annotated[Path | None, typer.Option("--run", metavar="DIR", help="the run folder; runs/<name> by default")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY.KEY=VALUE", help="replace a setting of the recipe; repeatable")
+]
+Fresh = Annotated[bool, typer.Option("--fresh", help="forget what the run folder holds and start over")]
+TeacherFrom = Annotated[Path | None, typer.Option(metavar="RUN", help="use the teacher of another run folder")]
+MaxMinutes = Annotated[
+    float | None,
+    typer.Option(min=0.0, metavar="X", callback=not_nan, help="end after this time with what was accepted"),
+]
+Json = Annotated[bool, typer.Option("--json", help="machine result on stdout, human text on stderr")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="say more: every epoch, TensorFlow's logs, tracebacks of bugs")]
+
+SPIRAL_YAML = Path("spiral.yaml")
+
+
+def show_version(asked: bool) -> None:
+    """Print the version and leave."""
+    if asked:
+        from spiral_cli import __version__
+
+        print(f"spiral {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def spiral(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="print the version")
+    ] = False,
+) -> None:
+    # No docstring: Typer would show it in place of the help above.
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit(2)
+
+
+@app.command("train-teacher")
+def train_teacher(
+    recipe: RecipeFile = SPIRAL_YAML,
+    run: RunDir = None,
+    overrides: Overrides = None,
+    fresh: Fresh = False,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Train and store the teacher of a recipe."""
+    from spiral_cli.cli import work
+
+    return work.train_teacher(recipe, overrides or (), run, fresh=fresh, output=Output(json, verbose))
+
+
+@app.command()
+def compress(
+    recipe: RecipeFile = SPIRAL_YAML,
+    run: RunDir = None,
+    overrides: Overrides = None,
+    fresh: Fresh = False,
+    teacher_from: TeacherFrom = None,
+    max_minutes: MaxMinutes = None,
+    svg: Annotated[Path | None, typer.Option(metavar="FILE", help="also draw the final table as a picture")] = None,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Run a recipe from teacher to chosen student.
+
+    The same command resumes an interrupted run, and shows the result of a finished one.
+    """
+    from spiral_cli.cli import work
+
+    asked = work.Asked(fresh=fresh, teacher_from=teacher_from, max_minutes=max_minutes, svg=svg)
+    return work.compress(recipe, overrides or (), run, asked, Output(json, verbose))
+
+
+@app.command()
+def evaluate(
+    target: Annotated[
+        Path, typer.Argument(metavar="RUN|RECIPE|MODEL.keras", help="a run folder, a recipe, or a model")
+    ] = SPIRAL_YAML,
+    recipe: Annotated[Path | None, typer.Option(metavar="RECIPE", help="the recipe that says how to test MODEL")] = None,
+    run: RunDir = None,
+    overrides: Overrides = None,
+    least: Annotated[
+        list[str] | None,
+        typer.Option("--min", metavar="METRIC=NUMBER", help="exit 3 if a test metric is lower; repeatable"),
+    ] = None,
+    max_drop: Annotated[
+        float | None,
+        typer.Option(metavar="X", callback=not_nan, help="exit 3 if the student is worse than its teacher by more"),
+    ] = None,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Measure teacher and student on the test part.
+
+    --min and --max-drop make it a gate for CI: exit code 3 says that the student misses one.
+    """
+    from spiral_cli.cli import work
+
+    where = work.Target(target, recipe, run)
+    return work.evaluate(where, overrides or (), least or (), max_drop, Output(json, verbose))
+
+
+@app.command()
+def validate(
+    recipe: RecipeFile = SPIRAL_YAML, overrides: Overrides = None, json: Json = False, verbose: Verbose = False
+) -> int:
+    """Check a recipe; report all its problems."""
+    from spiral_cli.cli import looking
+
+    return looking.validate(recipe, overrides or (), Output(json, verbose))
+
+
+@app.command()
+def ls(
+    kind: Annotated[str | None, typer.Argument(metavar="KIND", help="only this kind, for example criteria")] = None,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """List the names a recipe can use.
+
+    Criteria, schedules, allocations, losses, datasets, models, tasks, …, each with its one-line docstring.
+    """
+    from spiral_cli.cli import looking
+
+    looking.ls(kind, Output(json, verbose))
+
+
+@app.command()
+def schema(json: Json = False, verbose: Verbose = False) -> None:
+    """Print the JSON Schema of a recipe."""
+    from spiral_cli.cli import looking
+
+    looking.schema()
+
+
+@app.command()
+def new(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="the file to write")] = SPIRAL_YAML,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Write a commented starter recipe.
+
+    An existing file is never overwritten.
+    """
+    from spiral_cli.cli import looking
+
+    looking.new(path, Output(json, verbose))
