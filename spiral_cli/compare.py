@@ -42,7 +42,7 @@ def measure(recipe: Recipe, task: ImageClassification, path: Path) -> dict[str, 
     """Return what `compare` says of one model."""
     if not path.is_file():
         raise MissingError(f"there is no model {path}; run spiral compress first, or name a .keras file")
-    model = load_model(str(path))
+    model = load_model(path)
     prunable, _ = find_prunable(model, recipe.prune.targets, recipe.prune.ignore)
     evaluator = Evaluator(task, model, task.head(model))
     size = measure_size(model, prunable)

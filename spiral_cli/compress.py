@@ -92,7 +92,7 @@ def finish(bench: Workbench, rows: Sequence[Row], in_time: bool, listen: Listene
         with atomic_path(run.student) as temporary:
             shutil.copyfile(source, temporary)
         write_text(run.preprocessing, task.preprocessing.to_json())
-        model = load_model(str(run.student))
+        model = load_model(run.student)
         chosen = Chosen(model, Evaluator(task, model, bench.evaluator.head), run)
         selected = describe(bench, chosen, row)
         artifacts = [export(kind, chosen, listen) for kind in recipe.export]

@@ -60,7 +60,8 @@ class Cut:
     def masks(self, program: Program, density: float, epoch: int) -> Masks:
         """Return masks of ``density`` for the program's present weights."""
         criterion = registry.criteria.get(self.settings.criterion)
-        scores = criterion(program.weights(), self._evidence(program, epoch))
+        weights = program.weights()
+        scores = criterion(weights, self._evidence(program, epoch))
         return make_masks(
             scores,
             density,
@@ -68,6 +69,7 @@ class Cut:
             granularity=from_recipe(self.settings.granularity),
             input_axes={one.name: one.input_axes for one in program.prunable},
             within=self.within,
+            weights=weights,
         )
 
     def _allocation(self) -> Callable:

@@ -157,13 +157,13 @@ def load_plugins(modules: Sequence[str], folder: Path) -> None:
 
     Args:
         modules: dotted module names.
-        folder: the recipe's folder, searched before the usual path.
+        folder: the recipe's folder, searched after the usual path, for ``builder`` functions too.
 
     Raises:
         UsageError: a module cannot be imported.
     """
-    if modules and str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
     for module in modules:
         try:
             importlib.import_module(module)

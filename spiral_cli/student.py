@@ -181,7 +181,7 @@ def is_copy(recipe: Recipe) -> bool:
 
 def _initial_student(recipe: Recipe, task: ImageClassification, run: RunFolder) -> keras.Model:
     if is_copy(recipe):
-        return load_model(str(run.teacher))
+        return load_model(run.teacher)
     keras.utils.set_random_seed(recipe.seed + 1)
     return task.build_model(recipe.student)
 

@@ -14,10 +14,10 @@ import numpy as np
 from spiral_cli.errors import MissingError, RunMismatchError, UsageError
 from spiral_cli.evaluate import Evaluator
 from spiral_cli.events import Listener, Notice, StageDone
-from spiral_cli.models.load import load_model
+from spiral_cli.models.load import compiled_loss, load_model
 from spiral_cli.recipe import Recipe
 from spiral_cli.recipe.digest import teacher_digest
-from spiral_cli.run import Ledger, RunFolder, atomic_path
+from spiral_cli.run import Ledger, RunFolder, atomic_path, checksum
 from spiral_cli.tasks.classification import near_chance
 from spiral_cli.tasks.image_classification import ImageClassification
 from spiral_cli.tasks.suspects import suspects
@@ -28,6 +28,7 @@ from spiral_cli.training.loop import train_stage
 from spiral_cli.training.saving import save_model
 
 SUSPECT_SAMPLE = 1000
+CROSSENTROPIES = ("sparsecategoricalcrossentropy", "categoricalcrossentropy", "binarycrossentropy")
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,13 @@ def train_or_load_teacher(
         metrics = evaluator.metrics(task.dataset.validation)
         refuse_guessing(evaluator, metrics)
         record = ledger.append(
-            "teacher", digest=teacher_digest(recipe), data=task.dataset.fingerprint(), metrics=metrics,
-            seconds=seconds, files=(run.teacher,),
+            "teacher",
+            digest=teacher_digest(recipe),
+            data=task.dataset.fingerprint(),
+            source=_source(recipe),
+            metrics=metrics,
+            seconds=seconds,
+            files=(run.teacher,),
         )
         remove_states(run.teacher_checkpoint)
     listen(StageDone("teacher", "teacher", record["metrics"], record["seconds"], reused))
@@ -82,6 +88,11 @@ def _stored(recipe: Recipe, task: ImageClassification, ledger: Ledger, listen: L
             f"the data changed since {ledger.run.root} was made (files, labels or their order); "
             "start over with --fresh, or give --run another folder"
         )
+    if record["source"] != _source(recipe):
+        raise RunMismatchError(
+            f"teacher.path: {recipe.teacher.path} changed since {ledger.run.root} was made; "
+            "start over with --fresh, or give --run another folder"
+        )
     damaged = ledger.damaged(record)
     if damaged:
         listen(Notice(f"{ledger.run.root / damaged[0]} is damaged or missing; making the teacher again", "warning"))
@@ -90,18 +101,26 @@ def _stored(recipe: Recipe, task: ImageClassification, ledger: Ledger, listen: L
     return record
 
 
+def _source(recipe: Recipe) -> str | None:
+    """Return the checksum of the file a teacher is loaded from, or None where it is built."""
+    path = recipe.teacher.path
+    if path is None:
+        return None
+    if not Path(path).is_file():
+        raise MissingError(f"teacher.path: there is no file {path}; give the path of a .keras model")
+    return checksum(Path(path))
+
+
 def _obtain(
     recipe: Recipe, task: ImageClassification, run: RunFolder, listen: Listener, control: Control
 ) -> float:
     """Put ``teacher.keras`` into the run; return the seconds its training took."""
     settings = recipe.teacher
     if settings.path is not None and not settings.epochs:
-        source = Path(settings.path)
-        if not source.is_file():
-            raise MissingError(f"teacher.path: there is no file {source}; give the path of a .keras model")
-        load_model(str(source))  # refuse a bad file before it is copied
+        load_model(settings.path)  # refuse a bad file before it is copied
+        refuse_other_loss(settings.path, recipe)
         with atomic_path(run.teacher) as temporary:
-            shutil.copyfile(source, temporary)
+            shutil.copyfile(settings.path, temporary)
         return 0.0
     keras.utils.set_random_seed(recipe.seed)
     model = task.build_model(settings)
@@ -129,6 +148,21 @@ def _train(
         control=control,
     )
     return trained.seconds
+
+
+def refuse_other_loss(path: str, recipe: Recipe) -> None:
+    """Stop where a model was compiled with a loss that is not the task's and the recipe does not say so.
+
+    Raises:
+        UsageError: it was; the message says what to set.
+    """
+    loss = compiled_loss(path)
+    stated = recipe.train.loss != "auto" or recipe.distill.alpha == 1.0
+    if loss is not None and loss.replace("_", "").lower() not in CROSSENTROPIES and not stated:
+        raise UsageError(
+            f"teacher.path: {path} was compiled with the loss '{loss}', but a student's task loss is cross-entropy; "
+            "set train.loss: crossentropy to use that, or distill.alpha: 1 to learn from the teacher alone"
+        )
 
 
 def refuse_guessing(evaluator: Evaluator, metrics: Mapping[str, float]) -> None:

@@ -25,7 +25,9 @@ def parse_least(demands: Sequence[str], metrics: Collection[str]) -> dict[str, f
         name, _, text = demand.partition("=")
         if name not in metrics:
             near = did_you_mean(name, list(metrics))
-            raise UsageError(f"--min {demand}: received '{name}'; allowed: METRIC=NUMBER with {', '.join(metrics)}{near}")
+            raise UsageError(
+                f"--min {demand}: received '{name}'; allowed: METRIC=NUMBER with {', '.join(metrics)}{near}"
+            )
         if name in least:
             raise UsageError(f"--min {demand}: {name} is asked for twice")
         try:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spiral_cli.cli.output import Output
-from spiral_cli.console.texts import aligned
+from spiral_cli.console.align import aligned
 from spiral_cli.errors import Problem, RecipeError, UsageError, did_you_mean
 from spiral_cli.registry import REGISTRIES
 

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from types import FrameType
 
 INTERRUPTED = 130
-SHOW_CURSOR = "\033[?25h"
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SHOW_CURSOR = b"\033[?25h\n"
 
 
 class Stop:
@@ -22,7 +23,7 @@ class Stop:
 
     def install(self) -> None:
         """Take over Ctrl-C and SIGTERM."""
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in SIGNALS:
             signal.signal(number, self._heard)
 
     @contextmanager
@@ -33,15 +34,18 @@ class Stop:
             yield
         finally:
             self._working = False
+            if self.asked:  # the end is near: a second signal must not change how it is told
+                for number in SIGNALS:
+                    signal.signal(number, signal.SIG_IGN)
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
-            if sys.stderr.isatty():
-                os.write(sys.stderr.fileno(), SHOW_CURSOR.encode())
-            os._exit(INTERRUPTED)
-        self.asked = True
-        if not self._working:
-            raise KeyboardInterrupt
+        if self._working and not self.asked:
+            self.asked = True
+            return
+        # No KeyboardInterrupt: imports that swallow it, and Python's own end by it, would change the exit code.
+        if sys.stdout.isatty():
+            os.write(sys.stdout.fileno(), SHOW_CURSOR)
+        os._exit(INTERRUPTED)
 
 
 stop = Stop()

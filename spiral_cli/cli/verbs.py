@@ -35,10 +35,12 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="forget what the run folder
 TeacherFrom = Annotated[Path | None, typer.Option(metavar="RUN", help="use the teacher of another run folder")]
 MaxMinutes = Annotated[
     float | None,
-    typer.Option(min=0.0, metavar="X", callback=not_nan, help="end after this time with what was accepted"),
+    typer.Option(min=0.0, metavar="X", help="end after this time with what was accepted"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="machine result on stdout, human text on stderr")]
-Verbose = Annotated[bool, typer.Option("--verbose", help="say more: every epoch, TensorFlow's logs, tracebacks of bugs")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", help="say more: every epoch, TensorFlow's logs, tracebacks of bugs")
+]
 
 SPIRAL_YAML = Path("spiral.yaml")
 
@@ -107,7 +109,9 @@ def evaluate(
     target: Annotated[
         Path, typer.Argument(metavar="RUN|RECIPE|MODEL.keras", help="a run folder, a recipe, or a model")
     ] = SPIRAL_YAML,
-    recipe: Annotated[Path | None, typer.Option(metavar="RECIPE", help="the recipe that says how to test MODEL")] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(metavar="RECIPE", help="the recipe that says how to test MODEL")
+    ] = None,
     run: RunDir = None,
     overrides: Overrides = None,
     least: Annotated[

@@ -13,9 +13,9 @@ from spiral_cli.cli.gate import missed, parse_least
 from spiral_cli.cli.output import Output
 from spiral_cli.cli.quiet import import_tensorflow
 from spiral_cli.cli.stop import INTERRUPTED, stop
-from spiral_cli.console import open_console
-from spiral_cli.console.plain import PlainConsole
+from spiral_cli.console.choose import open_console
 from spiral_cli.console.closing import comparison_text, report_text, teacher_text
+from spiral_cli.console.plain import PlainConsole
 from spiral_cli.errors import BudgetError, InterruptedRun, MissingError, UsageError
 from spiral_cli.events import Event, Listener, RoundDone, StageDone
 from spiral_cli.prepare import finished_report, refuse_other
@@ -75,9 +75,7 @@ class Target:
         return file
 
 
-def train_teacher(
-    path: Path, overrides: Sequence[str], run_dir: Path | None, *, fresh: bool, output: Output
-) -> int:
+def train_teacher(path: Path, overrides: Sequence[str], run_dir: Path | None, *, fresh: bool, output: Output) -> int:
     """Train the teacher, say how good it is, and return 0."""
     recipe = load_recipe(path, overrides)
     run = run_folder(recipe, run_dir)
@@ -128,7 +126,9 @@ def run_recipe(recipe: Recipe, run: RunFolder, asked: Asked, console: Listener, 
                 recipe, run, listen=listen, control=control, fresh=asked.fresh, teacher_from=asked.teacher_from
             )
         except TimeIsUp:
-            raise InterruptedRun("the time of --max-minutes is up before the first round") from None
+            raise InterruptedRun(
+                "the time of --max-minutes is up before the first round; run the same command again to resume"
+            ) from None
 
 
 def judge(report: Mapping[str, Any], output: Output) -> int:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from spiral_cli.console.texts import aligned, drop_text, named, number, size
+from spiral_cli.console.align import aligned
+from spiral_cli.console.texts import drop_text, named, number, size
 
 
 def report_text(report: Mapping[str, Any], root: Path) -> str:
@@ -19,12 +20,19 @@ def report_text(report: Mapping[str, Any], root: Path) -> str:
     chosen, monitor = report["selected"], report["monitor"]
     if chosen is None:
         return "no round was finished, so there is no student yet"
-    test = {who: part["metrics"]["test"][monitor] for who, part in (("student", chosen), ("teacher", report["teacher"]))}
+    test = {
+        who: part["metrics"]["test"][monitor] for who, part in (("student", chosen), ("teacher", report["teacher"]))
+    }
     lines = [
-        ["chosen", f"round {chosen['round']} at sparsity {number(chosen['sparsity'])} "
-                   f"(density {number(chosen['density'])})"],
-        ["weights", f"{chosen['nonzero']:,} of {chosen['parameters']:,} are left; "
-                    f"the teacher has {report['teacher']['parameters']:,}"],
+        [
+            "chosen",
+            f"round {chosen['round']} at sparsity {number(chosen['sparsity'])} (density {number(chosen['density'])})",
+        ],
+        [
+            "weights",
+            f"{chosen['nonzero']:,} of {chosen['parameters']:,} are left; "
+            f"the teacher has {report['teacher']['parameters']:,}",
+        ],
         ["test", f"{monitor} {number(test['student'])}; the teacher's is {number(test['teacher'])}"],
         ["student", str(root / chosen["path"])],
         *([f"export to {one['kind']}", artifact_text(one, root)] for one in report["artifacts"]),
@@ -43,10 +51,12 @@ def artifact_text(artifact: Mapping[str, Any], root: Path) -> str:
 
 def teacher_text(record: Mapping[str, Any]) -> str:
     """Return what `spiral train-teacher` ends with."""
-    return aligned([
-        ["teacher", f"{record['path']} ({record['parameters']:,} parameters)"],
-        ["validation", named(record["metrics"]["validation"])],
-    ])
+    return aligned(
+        [
+            ["teacher", f"{record['path']} ({record['parameters']:,} parameters)"],
+            ["validation", named(record["metrics"]["validation"])],
+        ]
+    )
 
 
 def comparison_text(comparison: Mapping[str, Any]) -> str:
@@ -62,7 +72,10 @@ def comparison_text(comparison: Mapping[str, Any]) -> str:
     }
     names = list(comparison["student"]["metrics"]["test"])
     lines = [["", *models]]
-    lines += [[f"test {name.replace('_', ' ')}", *(number(model["metrics"]["test"].get(name)) for model in models.values())] for name in names]
+    lines += [
+        [f"test {name.replace('_', ' ')}", *(number(model["metrics"]["test"].get(name)) for model in models.values())]
+        for name in names
+    ]
     lines += [[fact, *(show(model) for model in models.values())] for fact, show in facts.items()]
     layers = [["layer", "shape", "weights", "not zero", "sparsity"]]
     for one in comparison["student"]["layers"]:

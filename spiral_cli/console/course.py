@@ -86,9 +86,7 @@ class Course:
         """Fraction of the whole run that is done."""
         before = self.teacher_epochs + self.dense_epochs
         work = before + self.rounds * self.round_epochs
-        ahead = {"teacher": 0, "dense": self.teacher_epochs}.get(
-            self.kind, before + self.accepted * self.round_epochs
-        )
+        ahead = {"teacher": 0, "dense": self.teacher_epochs}.get(self.kind, before + self.accepted * self.round_epochs)
         return min(1.0, (ahead + (self.done if self.kind else 0.0)) / work)
 
     @property

@@ -38,8 +38,12 @@ class LiveConsole(PlainConsole):
         self.rows: list[Row] = []
         self.latest = ""
         self.live = Live(
-            console=self.console, get_renderable=self.screen, refresh_per_second=5, transient=True,
-            redirect_stdout=False, redirect_stderr=False,
+            console=self.console,
+            get_renderable=self.screen,
+            refresh_per_second=5,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
         )
 
     def __enter__(self) -> Self:

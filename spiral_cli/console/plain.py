@@ -52,8 +52,9 @@ class PlainConsole:
                 self.say(f"warning: {event.text}" if event.level == "warning" else event.text)
 
     def stage_started(self, event: StageStarted) -> None:
-        """Name the stage."""
-        self.say(f"{event.title}: {event.epochs} epochs")
+        """Name the stage, unless a notice said that it goes on."""
+        if event.first_epoch == 0:
+            self.say(f"{event.title}: {event.epochs} epochs")
 
     def progress(self, event: Progress) -> None:
         """Stay silent between epochs."""
@@ -69,7 +70,7 @@ class PlainConsole:
     def stage_done(self, event: StageDone) -> None:
         """Write the title of what follows: the teacher's metric and the budget."""
         if event.stage == "teacher":
-            self.say(teacher_line(event, self.guard))
+            self.say(teacher_line(event, self.guard.monitor, self.guard.max_drop))
         else:
             monitor = self.guard.monitor
             self.say(f"{event.title}: {monitor} {number(event.metrics.get(monitor))} on validation")

@@ -11,7 +11,8 @@ from rich.console import Console
 
 from spiral_cli.console.closing import report_text
 from spiral_cli.console.table import rounds_table
-from spiral_cli.console.texts import number
+from spiral_cli.console.texts import teacher_line
+from spiral_cli.events import StageDone
 
 WIDTH = 110
 
@@ -25,12 +26,18 @@ def report_svg(report: Mapping[str, Any], root: Path, title: str) -> str:
         title: of the drawn window.
     """
     console = Console(
-        record=True, file=io.StringIO(), width=WIDTH, force_terminal=True, color_system="truecolor",
-        no_color=False, highlight=False, legacy_windows=False,
+        record=True,
+        file=io.StringIO(),
+        width=WIDTH,
+        force_terminal=True,
+        color_system="truecolor",
+        no_color=False,
+        highlight=False,
+        legacy_windows=False,
     )
     monitor = report["monitor"]
-    metric = number(report["teacher"]["metrics"]["validation"][monitor])
-    console.print(f"teacher: {monitor} {metric} on validation; max_drop {report['max_drop']:g}")
+    teacher, seconds = report["teacher"]["metrics"]["validation"], report["cost"]["teacher_seconds"]
+    console.print(teacher_line(StageDone("teacher", "teacher", teacher, seconds), monitor, report["max_drop"]))
     if report["rounds"]:
         console.print(rounds_table(report["rounds"], monitor, WIDTH))
     console.print(report_text(report, root), markup=False)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from spiral_cli.events import EpochDone, StageDone
-from spiral_cli.recipe.schema import Guard
 
 Row = Mapping[str, Any]
 
@@ -88,20 +87,8 @@ def epoch_line(event: EpochDone) -> str:
     return f"{event.title}, epoch {event.epoch} of {event.epochs}: {named(losses)}{measured}"
 
 
-def teacher_line(event: StageDone, guard: Guard) -> str:
+def teacher_line(event: StageDone, monitor: str, max_drop: float) -> str:
     """Return the teacher's metric and the budget a student has."""
-    metric = f"{guard.monitor} {number(event.metrics[guard.monitor])} on validation"
+    metric = f"{monitor} {number(event.metrics[monitor])} on validation"
     made = "stored before" if event.reused else f"{duration(event.seconds)} of training"
-    return f"teacher: {metric} ({made}); max_drop {guard.max_drop:g}"
-
-
-def aligned(lines: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) -> str:
-    """Return rows of text in columns two spaces apart; columns in ``right`` are flushed right."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            text.rjust(width) if index in right else text.ljust(width)
-            for index, (text, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
+    return f"teacher: {metric} ({made}); max_drop {max_drop:g}"

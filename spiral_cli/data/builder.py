@@ -1,36 +1,16 @@
-"""A person's own function, named in a recipe as `package.module:function`."""
+"""Arrays from a person's own function, named in a recipe as `package.module:function`."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from spiral_cli.builder import resolve
 from spiral_cli.data.keys import raw_from_keys
 from spiral_cli.data.raw import PARTS, Arrays, Raw
-from spiral_cli.errors import MissingError, UsageError
-
-
-def resolve(reference: str, key: str) -> Callable[..., Any]:
-    """Import ``package.module:function`` and return the function; ``key`` names the recipe's key.
-
-    Raises:
-        UsageError: the module or the function is not there, or the name is not callable.
-    """
-    module_name, _, name = reference.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:
-        raise UsageError(
-            f"{key}: module '{module_name}' cannot be imported ({type(error).__name__}: {error}); "
-            "it must be a module on the Python path or beside the recipe"
-        ) from error
-    function = getattr(module, name, None)
-    if not callable(function):
-        raise UsageError(f"{key}: '{module_name}' has no function '{name}'; write package.module:function")
-    return function
+from spiral_cli.errors import MissingError
 
 
 def call_data_builder(reference: str) -> Raw:

@@ -13,7 +13,7 @@ from spiral_cli.training.predict import Predictor, logits_of
 def keras_file(chosen: Chosen) -> Exported:
     """A ``.keras`` file that loads with Keras alone; the zeros make it small after gzip."""
     path = chosen.run.student
-    model = load_model(str(path))
+    model = load_model(path)
     task, head = chosen.evaluator.task, chosen.evaluator.head
     single = Predictor(logits_of(model, head), task.preprocessing, batch_size=1)
     many = Evaluator(task, model, head)

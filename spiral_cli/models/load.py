@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import keras
 
-from spiral_cli.data.builder import resolve
+from spiral_cli.builder import resolve
 from spiral_cli.errors import MissingError, UsageError
 
 
@@ -35,6 +37,18 @@ def load_model(path: str | Path) -> keras.Model:
     if not isinstance(model, keras.Model):
         raise MissingError(f"{path} holds a {type(model).__name__}, not a keras.Model")
     return model
+
+
+def compiled_loss(path: str | Path) -> str | None:
+    """Return the name of the loss a `.keras` file was compiled with, or None where it says nothing."""
+    with zipfile.ZipFile(path) as archive:
+        config = json.loads(archive.read("config.json"))
+    loss = (config.get("compile_config") or {}).get("loss")
+    while isinstance(loss, Mapping):  # an object, or a function inside one
+        inner = loss.get("config")
+        fn = inner.get("fn") if isinstance(inner, Mapping) else inner
+        loss = fn if isinstance(fn, Mapping | str) else loss.get("class_name")
+    return None if loss is None else str(loss)
 
 
 def explain(error: Exception) -> str:

@@ -139,9 +139,7 @@ def from_recipe(value: str | NM | Block) -> Granularity:
     raise UsageError(f"no granularity is {value!r}; there are unstructured, {{n: 2, m: 4}} and {{block: [4, 4]}}")
 
 
-def as_matrix(
-    array: np.ndarray, axes: tuple[int, ...]
-) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+def as_matrix(array: np.ndarray, axes: tuple[int, ...]) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
     """Return ``array`` as (inputs, outputs), flattened in the order of its axes, and the way back.
 
     Args:

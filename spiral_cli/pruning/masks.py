@@ -29,7 +29,7 @@ def make_masks(
 
     Args:
         scores: importance of every weight by layer; the higher is kept.
-        density: fraction to keep of all weights, those already pruned included.
+        density: fraction to keep of all weights, those already pruned included; above 0, at most 1.
         allocation: spreads the number of weights to keep over layers.
         granularity: the shape of what is pruned.
         input_axes: axes of the inputs by layer; all but the last where not given.
@@ -45,9 +45,9 @@ def make_masks(
     """
     axes = {name: tuple(range(array.ndim - 1)) for name, array in scores.items()} | dict(input_axes or {})
     ranked = {name: _ranked(name, array, within) for name, array in scores.items()}
-    ranked = granularity.mark(ranked, density, axes)
-    counts = allocation(ranked, density, weights)
-    return {name: granularity.pick(array, counts[name], axes[name]) for name, array in ranked.items()}
+    marked = granularity.mark(ranked, density, axes)
+    counts = allocation(marked, density, weights)
+    return {name: granularity.pick(array, counts[name], axes[name]) for name, array in marked.items()}
 
 
 def _ranked(name: str, scores: np.ndarray, within: Mapping[str, np.ndarray] | None) -> np.ndarray:

@@ -31,13 +31,12 @@ def hoyer_square(w: Tensor) -> Tensor:
 
 @pressures.register("group_lasso")
 def group_lasso(w: Tensor) -> Tensor:
-    """Gradient of √size · Σ‖row‖: all weights of one input shrink together (Yuan & Lin 2006, Wen et al. 2016).
+    """Gradient of Σ‖row‖: all weights of one input (a row, along the last axis) shrink together (Wen et al. 2016).
 
-    A row runs along the last axis. With √size, its length, the push is 1 in root mean square over
-    a row: as strong as ``l1``.
+    The push on a row has length 1, so on one weight about 1 / √outputs of what ``l1`` gives.
     """
-    mean_square = ops.mean(ops.square(w), axis=-1, keepdims=True)
-    return w / (ops.sqrt(mean_square) + TINY)
+    norm = ops.sqrt(ops.sum(ops.square(w), axis=-1, keepdims=True))
+    return w / (norm + TINY)
 
 
 def pressure_course(progress: float, cut: float) -> float:

@@ -147,11 +147,13 @@ def _unable(name: str, owner: Any, variable: Any) -> str | None:
     rank = len(variable.shape)
     if rank < 2:
         return f"rank {rank}: biases and scales are not pruned"
+    if variable.name == "bias":  # a GRU's has two rows
+        return f"bias: biases are not pruned, of rank {rank} neither"
     if "float" not in str(variable.dtype):
         return f"{variable.dtype}: not a floating-point weight"
     if math.prod(variable.shape) == 0:
         return "empty: it has no weights"
-    if any(POSITION.search(text) for text in (*kinds, *map(_snake, name.split("/")[-2:]))):
+    if any(POSITION.search(text) for text in (*kinds, *name.lower().split("/")[-2:], variable.name.lower())):
         return "positions: an embedding of places, not of content"
     return None
 

@@ -310,6 +310,9 @@ class Train(Section):
     learning_rate: Annotated[float, Field(gt=0.0)] = Field(default=0.002, description="the peak of a round")
     rate: Literal["cosine", "one_cycle"] = "cosine"
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    loss: Literal["auto", "crossentropy"] = Field(
+        default="auto", description="the task loss; auto refuses a teacher that was compiled with another one"
+    )
     jit: Literal["auto", True, False] = Field(
         default="auto", description="compile by XLA; auto decides by the model's layers"
     )

@@ -10,7 +10,7 @@ from spiral_cli.registry import criteria
 
 @criteria.register("lamp")
 def lamp(weights: Arrays, evidence: Evidence) -> dict[str, np.ndarray]:
-    """w² over the sum of w² of the layer's weights not smaller: magnitudes that compare across layers (Lee et al. 2021)."""
+    """w² over the sum of w² of the layer's weights not smaller: magnitude that compares across layers (Lee 2021)."""
     return {name: lamp_scores(weight) for name, weight in weights.items()}
 
 

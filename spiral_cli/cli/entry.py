@@ -12,22 +12,18 @@ from typing import Any
 import typer
 
 from spiral_cli.cli.output import Output
-from spiral_cli.cli.stop import INTERRUPTED, stop
 from spiral_cli.cli.verbs import app
-from spiral_cli.errors import RecipeError, SpiralError
+from spiral_cli.errors import InterruptedRun, RecipeError, SpiralError
 
 OUT_OF_MEMORY = ("ResourceExhaustedError",)  # TensorFlow's, named so that it need not be imported
 
 
-def main() -> int:
+def run() -> int:
     """Run the command line in ``sys.argv`` and return its exit code."""
-    stop.install()
     arguments = sys.argv[1:]
     output = Output("--json" in arguments, "--verbose" in arguments)
     try:
         code = app(arguments, prog_name="spiral", standalone_mode=False)
-        if code == INTERRUPTED:  # Typer's word for KeyboardInterrupt
-            return fail(KeyboardInterrupt(), output, arguments)
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -37,10 +33,10 @@ def main() -> int:
     return code or 0
 
 
-def fail(error: BaseException, output: Output, arguments: list[str]) -> int:
+def fail(error: Exception, output: Output, arguments: list[str]) -> int:
     """Tell the person, and with ``--json`` the machine, what went wrong; return the exit code."""
     message, code = explain(error, arguments)
-    if output.verbose and not isinstance(error, SpiralError | typer.TyperException | KeyboardInterrupt):
+    if output.verbose and not isinstance(error, SpiralError | typer.TyperException):
         traceback.print_exception(error)
     output.complain(message)
     facts: dict[str, Any] = {"type": type(error).__name__, "message": message, "exit_code": code}
@@ -50,13 +46,11 @@ def fail(error: BaseException, output: Output, arguments: list[str]) -> int:
     return code
 
 
-def explain(error: BaseException, arguments: list[str]) -> tuple[str, int]:
+def explain(error: Exception, arguments: list[str]) -> tuple[str, int]:
     """Return the message and the exit code of an error."""
     match error:
-        case KeyboardInterrupt():
-            return "interrupted before any work was begun", INTERRUPTED
-        case SpiralError(exit_code=130):
-            return f"{error}\nresume with: {again(arguments)}", INTERRUPTED
+        case InterruptedRun():
+            return f"{error}:\n{again(arguments)}", error.exit_code
         case SpiralError():
             return str(error), error.exit_code
         case typer.TyperException():
@@ -71,7 +65,7 @@ def explain(error: BaseException, arguments: list[str]) -> tuple[str, int]:
     return f"{type(error).__name__}: {first}\nthis is a bug in spiral; run again with --verbose to see where", 1
 
 
-def out_of_memory(error: BaseException) -> str:
+def out_of_memory(error: Exception) -> str:
     """Return what to do where memory is short."""
     said = str(error).strip().partition("\n")[0]
     return f"out of memory{f' ({said})' if said else ''}; a smaller train.batch_size or data.views needs less"
