@@ -21,7 +21,7 @@ from spiral_cli.prepare import open_run
 from spiral_cli.recipe import Recipe
 from spiral_cli.report.build import build_report, rounds_csv
 from spiral_cli.rounds import run_rounds
-from spiral_cli.run import Ledger, RunFolder, atomic_path, write_json, write_text
+from spiral_cli.run import RunFolder, atomic_path, write_json, write_text
 from spiral_cli.select import select
 from spiral_cli.student import Workbench, set_up
 from spiral_cli.tasks.image_classification import ImageClassification

@@ -1,26 +1,23 @@
-"""How one round lowers its density: masks made anew before each epoch until the cut is done."""
+"""How one round lowers its density: masks made anew several times an epoch until the cut is done."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from spiral_cli import registry
-from spiral_cli.guard import Attempt
-from spiral_cli.pruning.allocation import per_layer
+from spiral_cli.pruning.allocation import Allocation, per_layer
 from spiral_cli.pruning.evidence import Evidence
 from spiral_cli.pruning.granularity import from_recipe
 from spiral_cli.pruning.masks import make_masks
 from spiral_cli.pruning.schedules import round_density, sparsities
 from spiral_cli.recipe.schema import Prune
 from spiral_cli.training.evidence import Collector
-from spiral_cli.training.loop import Masks
 from spiral_cli.training.plan import epoch_rows
 from spiral_cli.training.program import Program
+from spiral_cli.training.resume import Masks
 
-EVIDENCE_BATCHES = 32  # enough for a stable mean; the criterion's cost stays below a tenth of an epoch
+EVIDENCE_BATCHES = 32  # enough for a stable mean
+REMAKES_PER_EPOCH = 4  # masks that follow the weights closely lose less at a cut
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,7 @@ class Cut:
         settings: the recipe's ``prune``.
         within: masks of the last accepted state; what they cut stays cut.
         start, end: density before and after.
-        epochs: how many of the round's epochs the cut takes; at 0 it is made at once.
+        steps: before which masks are made anew, the last of them at the density of the end.
         collect: gives a criterion its evidence, or None where it needs none.
         key: of the stage, the seed first.
         batch_size: examples a batch of evidence.
@@ -41,29 +38,25 @@ class Cut:
     within: Masks
     start: float
     end: float
-    epochs: int
+    steps: tuple[int, ...]
     collect: Collector | None
     key: tuple[int, ...]
     batch_size: int
 
-    def before_epoch(self, program: Program, epoch: int, masks: Masks) -> Masks:
-        """Set and return the masks of ``epoch``; `training.loop` calls this before each."""
-        if epoch > self.epochs or (epoch == 0 < self.epochs):
-            return masks
-        density = round_density(self.start, self.end, epoch / self.epochs if self.epochs else 1.0)
-        masks = self.masks(program, density, epoch)
+    def remake(self, program: Program, step: int, masks: Masks) -> Masks:
+        """Make the masks that hold from ``step`` on; `training.loop` calls this."""
+        done = (self.steps.index(step) + 1) / len(self.steps)
+        masks = self.masks(program, round_density(self.start, self.end, done), step)
         program.cut(masks)
-        regrow = self.settings.regrow and epoch < self.epochs
-        program.hold(self.within if regrow else masks)
+        program.hold(self.within if self.settings.regrow and done < 1 else masks)
         return masks
 
-    def masks(self, program: Program, density: float, epoch: int) -> Masks:
+    def masks(self, program: Program, density: float, step: int) -> Masks:
         """Return masks of ``density`` for the program's present weights."""
         criterion = registry.criteria.get(self.settings.criterion)
         weights = program.weights()
-        scores = criterion(weights, self._evidence(program, epoch))
         return make_masks(
-            scores,
+            criterion(weights, self._evidence(program, step)),
             density,
             allocation=self._allocation(),
             granularity=from_recipe(self.settings.granularity),
@@ -72,14 +65,31 @@ class Cut:
             weights=weights,
         )
 
-    def _allocation(self) -> Callable:
+    def _allocation(self) -> Allocation:
         allocation = self.settings.allocation
         if isinstance(allocation, str):
             return registry.allocations.get(allocation)
         return per_layer(allocation, sparsities(self.settings.schedule)[-1])
 
-    def _evidence(self, program: Program, epoch: int) -> Evidence:
+    def _evidence(self, program: Program, step: int) -> Evidence:
         if self.collect is None:
-            return Evidence(gradients=None, squared_gradients=None, input_norms=None, seed=self.key[0])
-        rows, _ = epoch_rows(len(program.data.x), self.batch_size, (*self.key, 1), epoch)
+            return Evidence(seed=self.key[0])
+        rows, _ = epoch_rows(len(program.data.x), self.batch_size, (*self.key, 1), step)
         return self.collect(rows[:EVIDENCE_BATCHES])
+
+
+def cut_steps(epochs: int, steps: int, cut: float, per_epoch: int) -> tuple[int, ...]:
+    """Return the steps of a round before which masks are made anew, evenly over its cut.
+
+    Args:
+        epochs: of the round.
+        steps: of the round.
+        cut: part of the round over which density falls; at 0 there is one cut before the first step.
+        per_epoch: how often an epoch, where it has as many steps.
+
+    Returns:
+        increasing steps below ``steps``, the last at the end of the cut.
+    """
+    last = min(round(cut * steps), steps - 1)
+    times = max(1, min(round(cut * epochs * per_epoch), last))
+    return tuple(sorted({round(last * k / times) for k in range(1, times + 1)}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,15 +77,20 @@ def measure_size(model: keras.Model, prunable: Sequence[Prunable]) -> Size:
     )
 
 
-def layer_sizes(prunable: Sequence[Prunable]) -> list[Mapping[str, object]]:
+def layer_sizes(prunable: Sequence[Prunable]) -> list[dict[str, object]]:
     """Return name, shape, weights, nonzero and sparsity of every prunable variable."""
     rows = []
     for one in prunable:
         weight = one.variable.numpy()
         nonzero = int(np.count_nonzero(weight))
         rows.append(
-            {"name": one.name, "shape": list(weight.shape), "weights": weight.size, "nonzero": nonzero,
-             "sparsity": 1.0 - nonzero / weight.size}
+            {
+                "name": one.name,
+                "shape": list(weight.shape),
+                "weights": weight.size,
+                "nonzero": nonzero,
+                "sparsity": 1.0 - nonzero / weight.size,
+            }
         )
     return rows
 

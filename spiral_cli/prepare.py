@@ -9,7 +9,7 @@ from typing import Any
 
 from spiral_cli.errors import MissingError, RunMismatchError
 from spiral_cli.recipe import Recipe, load_recipe
-from spiral_cli.recipe.digest import differences, dump, student_digest, teacher_digest
+from spiral_cli.recipe.digest import STUDENT_KEYS, TEACHER_KEYS, differences, dump, student_digest, teacher_digest
 from spiral_cli.run import Ledger, RunFolder, atomic_path, disk_errors, write_text
 
 
@@ -54,13 +54,14 @@ def refuse_other(recipe: Recipe, run: RunFolder) -> None:
         RunMismatchError: with the keys that differ.
     """
     ledger = Ledger(run)
-    made = {"teacher": teacher_digest(recipe), "dense": student_digest(recipe)}
-    for event, digest in made.items():
+    made = {"teacher": (teacher_digest(recipe), TEACHER_KEYS), "dense": (student_digest(recipe), STUDENT_KEYS)}
+    for event, (digest, keys) in made.items():
         record = ledger.find(event)
         if record is not None and record["digest"] != digest:
-            lines = differences(load_recipe(run.recipe), recipe) if run.recipe.is_file() else []
+            lines = differences(load_recipe(run.recipe), recipe, keys) if run.recipe.is_file() else []
             raise RunMismatchError(
-                f"{run.root} was made by another recipe:\n  " + "\n  ".join(lines or ["(its recipe.yaml is missing)"])
+                f"{run.root} was made by another recipe:\n  "
+                + "\n  ".join(lines or ["(its recipe.yaml is missing)"])
                 + "\ngive --run another folder (with --teacher-from to reuse a teacher), or start over with --fresh"
             )
 
@@ -74,10 +75,14 @@ def take_teacher(recipe: Recipe, run: RunFolder, other: RunFolder) -> None:
     """
     record = Ledger(other).find("teacher")
     if record is None or Ledger(other).damaged(record):
-        raise MissingError(f"--teacher-from {other.root}: there is no intact teacher; run spiral train-teacher there first")
+        raise MissingError(
+            f"--teacher-from {other.root}: there is no intact teacher; run spiral train-teacher there first"
+        )
     if record["digest"] != teacher_digest(recipe):
-        lines = differences(load_recipe(other.recipe), recipe)
-        raise RunMismatchError(f"--teacher-from {other.root}: its teacher was made by another recipe:\n  " + "\n  ".join(lines))
+        lines = differences(load_recipe(other.recipe), recipe, TEACHER_KEYS)
+        raise RunMismatchError(
+            f"--teacher-from {other.root}: its teacher was made by another recipe:\n  " + "\n  ".join(lines)
+        )
     with atomic_path(run.teacher) as temporary:
         shutil.copyfile(other.teacher, temporary)
     facts = {key: value for key, value in record.items() if key not in ("event", "files")}

@@ -69,7 +69,9 @@ class Registry:
                 taken = self._objects.get(name)
                 foreign = not own and name in scan(self.place, self.variable)
                 if foreign or (taken is not None and taken.__module__ != module):
-                    raise UsageError(f"{module} registers the {self.kind} '{name}', which is taken; choose another name")
+                    raise UsageError(
+                        f"{module} registers the {self.kind} '{name}', which is taken; choose another name"
+                    )
                 self._objects[name] = part
                 if not own:
                     summary = (part.__doc__ or "").strip().partition("\n")[0]
@@ -139,9 +141,7 @@ def heads(text: str, variable: str) -> Iterator[ast.FunctionDef | ast.ClassDef]:
         yield from (node for node in ast.parse(closed).body if isinstance(node, ast.FunctionDef | ast.ClassDef))
 
 
-def registrations(
-    node: ast.FunctionDef | ast.ClassDef, variable: str
-) -> Iterator[tuple[list[str], dict[str, Any]]]:
+def registrations(node: ast.FunctionDef | ast.ClassDef, variable: str) -> Iterator[tuple[list[str], dict[str, Any]]]:
     """Yield the names and literal facts of each ``@<variable>.register(...)`` above ``node``."""
     owners = (variable, f"registry.{variable}")
     for call in node.decorator_list:

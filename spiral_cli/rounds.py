@@ -13,19 +13,20 @@ from pathlib import Path
 import numpy as np
 
 from spiral_cli import registry
-from spiral_cli.cut import Cut
+from spiral_cli.cut import REMAKES_PER_EPOCH, Cut, cut_steps
 from spiral_cli.evaluate import measure_size
 from spiral_cli.events import Listener, RoundDone
 from spiral_cli.guard import Attempt, Row, accepted_density, drop, monitor_mode, next_attempt, within_budget
-from spiral_cli.pruning.pressure import pressure_course
+from spiral_cli.pruning.pressure import pressure_course, pressure_strength
 from spiral_cli.pruning.schedules import sparsities
 from spiral_cli.student import Workbench
 from spiral_cli.training.build import make_stage
 from spiral_cli.training.checkpoint import remove_states
 from spiral_cli.training.control import Control
 from spiral_cli.training.evidence import Collector
-from spiral_cli.training.loop import Masks, Stage, Trained, train_stage
+from spiral_cli.training.loop import Stage, Trained, train_stage
 from spiral_cli.training.plan import stage_seed
+from spiral_cli.training.resume import Masks
 from spiral_cli.training.saving import save_model
 
 
@@ -64,7 +65,7 @@ def turn(bench: Workbench, attempt: Attempt, rows: Sequence[Row], listen: Listen
         stage,
         checkpoint,
         masks=masks,
-        before_epoch=cut.before_epoch,
+        remake=cut.remake,
         listen=listen,
         control=control,
     )
@@ -76,7 +77,7 @@ def turn(bench: Workbench, attempt: Attempt, rows: Sequence[Row], listen: Listen
 
 def round_stage(bench: Workbench, attempt: Attempt) -> Stage:
     """Return the training of one try: its learning rate restarts, its pressure builds up and ends."""
-    recipe = bench.recipe
+    recipe, prune = bench.recipe, bench.recipe.prune
     stage = make_stage(
         bench.task,
         recipe.train,
@@ -85,11 +86,19 @@ def round_stage(bench: Workbench, attempt: Attempt) -> Stage:
         title=f"round {attempt.round}, try {attempt.attempt}",
         key=(recipe.seed, 2, attempt.round, attempt.attempt),
     )
-    if recipe.prune.pressure is None:
+    steps = len(stage.rates)
+    per_epoch = 1 if needs(prune.criterion) else REMAKES_PER_EPOCH
+    stage = replace(stage, remakes=cut_steps(stage.epochs, steps, prune.cut, per_epoch))
+    if prune.pressure is None:
         return stage
-    progress = np.arange(len(stage.rates)) / len(stage.rates)
-    course = [pressure_course(float(at), recipe.prune.cut) for at in progress]
-    return replace(stage, strengths=np.float32(recipe.prune.pressure.strength) * np.array(course, np.float32))
+    strength = pressure_strength(prune.pressure.strength, attempt.density)
+    course = [pressure_course(step / steps, prune.cut) for step in range(steps)]
+    return replace(stage, strengths=np.float32(strength) * np.array(course, np.float32))
+
+
+def needs(criterion: str) -> tuple[str, ...]:
+    """Return what evidence a criterion asks for."""
+    return tuple(registry.criteria.part(criterion).facts.get("needs", ()))
 
 
 def begin(bench: Workbench, rows: Sequence[Row], stage: Stage) -> Masks:
@@ -107,14 +116,14 @@ def begin(bench: Workbench, rows: Sequence[Row], stage: Stage) -> Masks:
 def make_cut(bench: Workbench, attempt: Attempt, rows: Sequence[Row], stage: Stage, masks: Masks) -> Cut:
     """Return the pruning of one try, from the masks of the last accepted state."""
     prune = bench.recipe.prune
-    needs = registry.criteria.part(prune.criterion).facts.get("needs", ())
+    evidence = needs(prune.criterion)
     return Cut(
         settings=prune,
         within=masks,
         start=accepted_density(rows),
         end=attempt.density,
-        epochs=min(round(prune.cut * stage.epochs), stage.epochs - 1),
-        collect=Collector(bench.program, needs, bench.recipe.seed) if needs else None,
+        steps=stage.remakes,
+        collect=Collector(bench.program, evidence, bench.recipe.seed) if evidence else None,
         key=stage.key,
         batch_size=stage.batch_size,
     )

@@ -25,9 +25,10 @@ from spiral_cli.teacher import TrainedTeacher
 from spiral_cli.training.build import make_stage, student_program
 from spiral_cli.training.checkpoint import read_state, remove_states, write_state
 from spiral_cli.training.control import Control
-from spiral_cli.training.loop import Masks, train_stage
+from spiral_cli.training.loop import train_stage
 from spiral_cli.training.plan import stage_seed
 from spiral_cli.training.program import Program
+from spiral_cli.training.resume import Masks
 from spiral_cli.training.saving import save_model
 from spiral_cli.training.targets import cached_features, energies
 
@@ -83,25 +84,23 @@ class Workbench:
         return variables, unpack(masks)
 
     def stored_rows(self, listen: Listener) -> list[Row]:
-        """Return the rows of finished tries up to the first whose files are damaged."""
-        rows: list[Row] = []
-        for record in self.ledger.read():
-            if record["event"] != "round":
-                continue
+        """Return the rows of finished tries up to the first whose files are damaged; forget the others."""
+        records = [record for record in self.ledger.read() if record["event"] == "round"]
+        for number, record in enumerate(records):
             damaged = self.ledger.damaged(record)
             if damaged:
-                listen(Notice(f"{self.run.root / damaged[0]} is damaged or missing; going on from the round before it", "warning"))
-                kept = len(rows)
-                later = [one for one in self.ledger.read() if one["event"] == "round"][kept:]
-                self.ledger.drop(lambda one: one in later)
-                break
-            rows.append(record["row"])
-        return rows
+                file = self.run.root / damaged[0]
+                listen(Notice(f"{file} is damaged or missing; going on from the round before it", "warning"))
+                self.ledger.drop(records[number:].__contains__)
+                return [one["row"] for one in records[:number]]
+        return [one["row"] for one in records]
 
     def set_targets(self, rows: Sequence[Row]) -> None:
         """Give the program the targets of the round after ``rows``, by the recipe's teacher policy."""
         distill = self.recipe.distill
-        members = [self.member(number) for number in teacher_rounds(distill.teacher, rows, self.teacher.metrics, self.recipe)]
+        members = [
+            self.member(number) for number in teacher_rounds(distill.teacher, rows, self.teacher.metrics, self.recipe)
+        ]
         logits = ensemble_logits(members, distill.temperature, self.evaluator.head.exclusive)
         self.program.set_targets({"logits": logits, **self.features})
 
@@ -204,14 +203,10 @@ def _distil_dense(bench: Workbench, same: bool, listen: Listener, control: Contr
     trained = None
     if not same:
         epochs = recipe.student.epochs or recipe.train.epochs
-        stage = make_stage(
-            bench.task, recipe.train, epochs, kind="dense", title="dense student", key=(recipe.seed, 1)
-        )
+        stage = make_stage(bench.task, recipe.train, epochs, kind="dense", title="dense student", key=(recipe.seed, 1))
         bench.program.reset([v.numpy() for v in bench.model.variables], stage_seed(stage.key))
         bench.set_targets([])
-        trained = train_stage(
-            bench.program, stage, bench.run.round(0).checkpoint(1), listen=listen, control=control
-        )
+        trained = train_stage(bench.program, stage, bench.run.round(0).checkpoint(1), listen=listen, control=control)
     metrics = bench.evaluator.metrics(bench.task.dataset.validation)
     masks = {one.name: np.ones(one.variable.shape, bool) for one in bench.prunable}
     files = bench.keep(0, masks)

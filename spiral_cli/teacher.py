@@ -111,9 +111,7 @@ def _source(recipe: Recipe) -> str | None:
     return checksum(Path(path))
 
 
-def _obtain(
-    recipe: Recipe, task: ImageClassification, run: RunFolder, listen: Listener, control: Control
-) -> float:
+def _obtain(recipe: Recipe, task: ImageClassification, run: RunFolder, listen: Listener, control: Control) -> float:
     """Put ``teacher.keras`` into the run; return the seconds its training took."""
     settings = recipe.teacher
     if settings.path is not None and not settings.epochs:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-import shlex
 import sys
-import traceback
 from typing import Any
 
 import typer
@@ -37,7 +35,7 @@ def fail(error: Exception, output: Output, arguments: list[str]) -> int:
     """Tell the person, and with ``--json`` the machine, what went wrong; return the exit code."""
     message, code = explain(error, arguments)
     if output.verbose and not isinstance(error, SpiralError | typer.TyperException):
-        traceback.print_exception(error)
+        sys.excepthook(type(error), error, error.__traceback__)
     output.complain(message)
     facts: dict[str, Any] = {"type": type(error).__name__, "message": message, "exit_code": code}
     if isinstance(error, RecipeError):
@@ -73,6 +71,8 @@ def out_of_memory(error: Exception) -> str:
 
 def again(arguments: list[str]) -> str:
     """Return the command that goes on with an interrupted run: the same one, without ``--fresh``."""
+    import shlex
+
     return shlex.join(["spiral", *(argument for argument in arguments if argument != "--fresh")])
 
 

@@ -38,9 +38,7 @@ MaxMinutes = Annotated[
     typer.Option(min=0.0, metavar="X", help="end after this time with what was accepted"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="machine result on stdout, human text on stderr")]
-Verbose = Annotated[
-    bool, typer.Option("--verbose", help="say more: every epoch, TensorFlow's logs, tracebacks of bugs")
-]
+Verbose = Annotated[bool, typer.Option("--verbose", help="say more: every epoch, TensorFlow's logs, tracebacks")]
 
 SPIRAL_YAML = Path("spiral.yaml")
 
@@ -77,9 +75,12 @@ def train_teacher(
     verbose: Verbose = False,
 ) -> int:
     """Train and store the teacher of a recipe."""
+    from spiral_cli.recipe import load_recipe
+
+    loaded = load_recipe(recipe, overrides or ())  # a wrong recipe costs no further import
     from spiral_cli.cli import work
 
-    return work.train_teacher(recipe, overrides or (), run, fresh=fresh, output=Output(json, verbose))
+    return work.train_teacher(loaded, run, fresh=fresh, output=Output(json, verbose))
 
 
 @app.command()
@@ -98,10 +99,13 @@ def compress(
 
     The same command resumes an interrupted run, and shows the result of a finished one.
     """
+    from spiral_cli.recipe import load_recipe
+
+    loaded = load_recipe(recipe, overrides or ())
     from spiral_cli.cli import work
 
     asked = work.Asked(fresh=fresh, teacher_from=teacher_from, max_minutes=max_minutes, svg=svg)
-    return work.compress(recipe, overrides or (), run, asked, Output(json, verbose))
+    return work.compress(loaded, run, asked, Output(json, verbose))
 
 
 @app.command()
@@ -109,9 +113,7 @@ def evaluate(
     target: Annotated[
         Path, typer.Argument(metavar="RUN|RECIPE|MODEL.keras", help="a run folder, a recipe, or a model")
     ] = SPIRAL_YAML,
-    recipe: Annotated[
-        Path | None, typer.Option(metavar="RECIPE", help="the recipe that says how to test MODEL")
-    ] = None,
+    recipe: Annotated[Path | None, typer.Option(metavar="RECIPE", help="says how to test MODEL")] = None,
     run: RunDir = None,
     overrides: Overrides = None,
     least: Annotated[

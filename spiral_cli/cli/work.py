@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -75,9 +76,8 @@ class Target:
         return file
 
 
-def train_teacher(path: Path, overrides: Sequence[str], run_dir: Path | None, *, fresh: bool, output: Output) -> int:
+def train_teacher(recipe: Recipe, run_dir: Path | None, *, fresh: bool, output: Output) -> int:
     """Train the teacher, say how good it is, and return 0."""
-    recipe = load_recipe(path, overrides)
     run = run_folder(recipe, run_dir)
     if not fresh:
         refuse_other(recipe, run)
@@ -92,9 +92,8 @@ def train_teacher(path: Path, overrides: Sequence[str], run_dir: Path | None, *,
     return 0
 
 
-def compress(path: Path, overrides: Sequence[str], run_dir: Path | None, asked: Asked, output: Output) -> int:
+def compress(recipe: Recipe, run_dir: Path | None, asked: Asked, output: Output) -> int:
     """Run or resume a recipe, or show the result of a run that is finished; return the exit code."""
-    recipe = load_recipe(path, overrides)
     run = run_folder(recipe, run_dir)
     report = None if asked.fresh else finished_report(recipe, run)
     with console_for(recipe, output) as console:
@@ -106,7 +105,7 @@ def compress(path: Path, overrides: Sequence[str], run_dir: Path | None, asked: 
     if asked.svg is not None:
         from spiral_cli.console.svg import report_svg
 
-        write_text(asked.svg, report_svg(report, run.root, f"spiral compress {path}"))
+        write_text(asked.svg, report_svg(report, run.root, f"spiral compress: {recipe.name}"))
     output.say(report_text(report, run.root))
     return judge(report, output)
 
@@ -184,7 +183,8 @@ def stopping() -> bool:
 
 @contextmanager
 def working(output: Output) -> Iterator[None]:
-    """Import TensorFlow; within the block a signal is a request, and stdout stays the machine's."""
+    """Begin work: import TensorFlow; within the block a signal is a request, and stdout stays the machine's."""
+    gc.enable()
     import_tensorflow(output.verbose)
     with redirect_stdout(output.human if output.json else sys.stdout), stop.awaited():
         yield

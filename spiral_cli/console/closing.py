@@ -20,9 +20,7 @@ def report_text(report: Mapping[str, Any], root: Path) -> str:
     chosen, monitor = report["selected"], report["monitor"]
     if chosen is None:
         return "no round was finished, so there is no student yet"
-    test = {
-        who: part["metrics"]["test"][monitor] for who, part in (("student", chosen), ("teacher", report["teacher"]))
-    }
+    student, teacher = (part["metrics"]["test"][monitor] for part in (chosen, report["teacher"]))
     lines = [
         [
             "chosen",
@@ -33,7 +31,7 @@ def report_text(report: Mapping[str, Any], root: Path) -> str:
             f"{chosen['nonzero']:,} of {chosen['parameters']:,} are left; "
             f"the teacher has {report['teacher']['parameters']:,}",
         ],
-        ["test", f"{monitor} {number(test['student'])}; the teacher's is {number(test['teacher'])}"],
+        ["test", f"{monitor} {number(student)}; the teacher's is {number(teacher)}"],
         ["student", str(root / chosen["path"])],
         *([f"export to {one['kind']}", artifact_text(one, root)] for one in report["artifacts"]),
         ["report", str(root / "report.json")],
@@ -70,12 +68,10 @@ def comparison_text(comparison: Mapping[str, Any]) -> str:
         "bytes": lambda model: f"{model['bytes']:,}",
         "bytes after gzip": lambda model: f"{model['gzip_bytes']:,}",
     }
-    names = list(comparison["student"]["metrics"]["test"])
     lines = [["", *models]]
-    lines += [
-        [f"test {name.replace('_', ' ')}", *(number(model["metrics"]["test"].get(name)) for model in models.values())]
-        for name in names
-    ]
+    for name in comparison["student"]["metrics"]["test"]:
+        values = [number(model["metrics"]["test"].get(name)) for model in models.values()]
+        lines.append([f"test {name.replace('_', ' ')}", *values])
     lines += [[fact, *(show(model) for model in models.values())] for fact, show in facts.items()]
     layers = [["layer", "shape", "weights", "not zero", "sparsity"]]
     for one in comparison["student"]["layers"]:

@@ -22,8 +22,8 @@ def rounds_table(rows: Sequence[Row], monitor: str, width: int) -> Table:
     columns = fitting(texts, width)
     table = Table(box=SIMPLE_HEAD, padding=(0, GAP), collapse_padding=True, pad_edge=False, header_style="bold")
     for name in columns:
-        justify = "left" if name in ("round", "verdict") else "right"
-        table.add_column(header(name), justify=justify, no_wrap=True, vertical="bottom")
+        numeric = name not in ("round", "verdict")
+        table.add_column(header(name), justify="right" if numeric else "left", no_wrap=True, vertical="bottom")
     for one in texts:
         table.add_row(*(Text(one[name], style=STYLES.get(one[name], "")) for name in columns))
     return table

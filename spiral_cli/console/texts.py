@@ -35,14 +35,10 @@ def duration(seconds: float) -> str:
 
 def size(count: int) -> str:
     """Return a number of bytes in decimal units, as ``ls -h --si`` would."""
-    if count < 1000:
-        return f"{count} B"
-    value, unit = float(count), "B"
-    for unit in ("kB", "MB", "GB"):
-        value /= 1000
-        if value < 999.5:
-            break
-    return f"{value:.3g} {unit}"
+    for unit, factor in (("B", 1), ("kB", 10**3), ("MB", 10**6)):
+        if count < 999.5 * factor:
+            return f"{count / factor:.3g} {unit}"
+    return f"{count / 10**9:.3g} GB"
 
 
 def named(values: Mapping[str, float]) -> str:

@@ -132,9 +132,7 @@ def build_layers(augment: Sequence[str | dict[str, Any]], canvas: Canvas) -> lis
     for item in augment:
         entry = {item: None} if isinstance(item, str) else item
         if len(entry) != 1:
-            raise UsageError(
-                f"data.augment: received {item!r}; an item is one name, or one name with its value"
-            )
+            raise UsageError(f"data.augment: received {item!r}; an item is one name, or one name with its value")
         ((name, value),) = entry.items()
         layers.append(augmentations.get(name)(value, canvas))
     return layers

@@ -63,9 +63,7 @@ def dataset_arrays(dataset: Any, source: str) -> Arrays:
         MissingError: it repeats for ever, is empty, or holds something else.
     """
     if int(dataset.cardinality()) == -1:
-        raise MissingError(
-            f"{source} is a tf.data.Dataset without an end; drop repeat(), or take() some of it"
-        )
+        raise MissingError(f"{source} is a tf.data.Dataset without an end; drop repeat(), or take() some of it")
     elements = list(dataset.as_numpy_iterator())
     if not elements or not isinstance(elements[0], tuple) or len(elements[0]) not in (2, 3):
         raise MissingError(f"{source} is a tf.data.Dataset that is empty, or not of (x, y) or (x, y, weight)")

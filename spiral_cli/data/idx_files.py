@@ -58,17 +58,13 @@ def labels_of(images: Path) -> Path:
     """
     match = IMAGES.fullmatch(images.name)
     if match is None:
-        raise MissingError(
-            f"{images}: an idx images file is named NAME-images-idx3-ubyte, with or without .gz"
-        )
+        raise MissingError(f"{images}: an idx images file is named NAME-images-idx3-ubyte, with or without .gz")
     dot = "." if ".idx" in images.name else "-"
     stem = f"{match['part']}-labels{dot}idx1-ubyte"
     for name in (stem, f"{stem}.gz"):
         if (images.parent / name).is_file():
             return images.parent / name
-    raise MissingError(
-        f"{images} has no labels beside it; expected {images.parent / stem} or the same with .gz"
-    )
+    raise MissingError(f"{images} has no labels beside it; expected {images.parent / stem} or the same with .gz")
 
 
 def images_files(folder: Path) -> dict[str, Path]:
@@ -126,7 +122,5 @@ def read_pair(images: Path) -> Arrays:
     x, labels = read_idx(images), labels_of(images)
     y = read_idx(labels)
     if x.ndim not in (3, 4) or y.ndim != 1:
-        raise MissingError(
-            f"{images} has {x.ndim} dimensions and {labels} {y.ndim}; needed are 3 or 4, and 1"
-        )
+        raise MissingError(f"{images} has {x.ndim} dimensions and {labels} {y.ndim}; needed are 3 or 4, and 1")
     return Arrays(x, y)

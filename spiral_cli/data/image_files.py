@@ -18,9 +18,7 @@ T = TypeVar("T")
 
 def class_folders(folder: Path) -> list[Path]:
     """Return the visible folders in ``folder``, sorted by name."""
-    return sorted(
-        entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith((".", "__"))
-    )
+    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith((".", "__")))
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -37,14 +35,10 @@ def class_images(folder: Path) -> dict[str, list[Path]]:
     folders = class_folders(folder) if folder.is_dir() else []
     if len(folders) < 2:
         held = ", ".join(entry.name for entry in folders) or "none"
-        raise MissingError(
-            f"{folder} must hold one folder of images for each class, at least two; found {held}"
-        )
+        raise MissingError(f"{folder} must hold one folder of images for each class, at least two; found {held}")
     images = {entry.name: image_files(entry) for entry in folders}
     if not any(images.values()):
-        raise MissingError(
-            f"there are no images below {folder}; files ending in {', '.join(SUFFIXES)} are read"
-        )
+        raise MissingError(f"there are no images below {folder}; files ending in {', '.join(SUFFIXES)} are read")
     for name, files in images.items():
         if not files:
             raise MissingError(

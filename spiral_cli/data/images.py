@@ -45,9 +45,7 @@ def standard_images(x: np.ndarray, part: str) -> np.ndarray:
         raise MissingError(f"data: {part} images are of type {x.dtype}; allowed are uint8 and floats")
     if not np.isfinite(x).all():
         bad = int((~np.isfinite(x).reshape(len(x), -1).all(axis=1)).sum())
-        raise MissingError(
-            f"data: {bad} of {len(x)} {part} images hold NaN or infinity; remove or repair them"
-        )
+        raise MissingError(f"data: {bad} of {len(x)} {part} images hold NaN or infinity; remove or repair them")
     return x.astype(np.float32, copy=False)
 
 
@@ -86,9 +84,7 @@ def convert_channels(x: np.ndarray, channels: int | None) -> np.ndarray:
     if (have, channels) == (3, 1):
         grey = (x @ LUMINANCE)[..., None]
         return np.rint(grey).astype(np.uint8) if x.dtype == np.uint8 else grey
-    raise MissingError(
-        f"data.channels is {channels}, but the images have {have}; only 1 and 3 can be converted"
-    )
+    raise MissingError(f"data.channels is {channels}, but the images have {have}; only 1 and 3 can be converted")
 
 
 def resize(x: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:

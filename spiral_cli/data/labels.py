@@ -62,9 +62,7 @@ def read_indices(
 ) -> Labels:
     """Read labels (n,) of names or indices; see `read_labels`."""
     if stated in ("one_hot", "multi_label"):
-        raise MissingError(
-            f"data.labels is {stated}, written as (n, classes), but the labels have the shape (n,)"
-        )
+        raise MissingError(f"data.labels is {stated}, written as (n, classes), but the labels have the shape (n,)")
     if any(y.dtype.kind in "US" for y in parts.values()):
         parts = {part: y.astype(str) for part, y in parts.items()}
         own = wanted or own or sorted(set().union(*(set(y.tolist()) for y in parts.values())))
@@ -81,9 +79,7 @@ def read_indices(
     if not named and "train" in indices:
         check_empty(np.bincount(indices["train"], minlength=count))
     order = class_order(own, wanted)
-    ordered = (
-        indices if order is None else {part: np.argsort(order)[index] for part, index in indices.items()}
-    )
+    ordered = indices if order is None else {part: np.argsort(order)[index] for part, index in indices.items()}
     kind = "binary" if stated == "binary" else "sparse"
     return Labels(kind, tuple(named or map(str, range(count))), ordered)
 
@@ -104,21 +100,15 @@ def read_rows(
     widths = {y.shape[1] for y in parts.values()}
     if len(widths) != 1 or (named and widths != {len(named)}):
         known = f", and {len(named)} classes are named" if named else ""
-        raise MissingError(
-            f"data: labels are {' and '.join(map(str, sorted(widths)))} wide{known}; they must agree"
-        )
+        raise MissingError(f"data: labels are {' and '.join(map(str, sorted(widths)))} wide{known}; they must agree")
     single = all((y.sum(axis=1) == 1).all() for y in parts.values())
     if stated == "one_hot" and not single:
-        raise MissingError(
-            "data.labels is one_hot, but some rows do not hold exactly one 1; is multi_label meant?"
-        )
+        raise MissingError("data.labels is one_hot, but some rows do not hold exactly one 1; is multi_label meant?")
     if not named and "train" in parts:
         check_empty(parts["train"].sum(axis=0))
     kind = ("one_hot" if single else "multi_label") if stated == "auto" else stated
     order = class_order(own, wanted)
-    ordered = {
-        part: (rows if order is None else rows[:, order]).astype(np.float32) for part, rows in parts.items()
-    }
+    ordered = {part: (rows if order is None else rows[:, order]).astype(np.float32) for part, rows in parts.items()}
     return Labels(kind, tuple(named or map(str, range(widths.pop()))), ordered)
 
 
@@ -135,9 +125,7 @@ def named_indices(y: np.ndarray, classes: Sequence[str], part: str) -> np.ndarra
 def whole_numbers(y: np.ndarray, part: str) -> np.ndarray:
     """Return class indices (n,) as int64, from any number type that holds whole numbers."""
     if y.dtype.kind not in "biuf" or not np.array_equal(y, np.rint(y)):
-        raise MissingError(
-            f"data: {part} labels of type {y.dtype} are no class indices; allowed are 0, 1, 2, …"
-        )
+        raise MissingError(f"data: {part} labels of type {y.dtype} are no class indices; allowed are 0, 1, 2, …")
     return y.astype(np.int64)
 
 
@@ -178,9 +166,7 @@ def class_weights(labels: Labels, y: np.ndarray, stated: str | Mapping[str, floa
     if stated is None:
         return np.ones(len(y), np.float32)
     if labels.kind == "multi_label":
-        raise UsageError(
-            "data.class_weights needs one class an example, but labels are multi_label; weigh samples"
-        )
+        raise UsageError("data.class_weights needs one class an example, but labels are multi_label; weigh samples")
     index = y.argmax(axis=1) if y.ndim == 2 else y
     if isinstance(stated, str):
         counts = np.bincount(index, minlength=len(labels.classes))

@@ -78,12 +78,7 @@ def check_arrays(arrays: Arrays, scale: str, part: str) -> Arrays:
         )
     x = standard_images(arrays.x, part)
     check_scale(x, scale, part)
-    if (
-        weight.ndim != 1
-        or weight.dtype.kind not in "biuf"
-        or not np.isfinite(weight).all()
-        or (weight < 0).any()
-    ):
+    if weight.ndim != 1 or weight.dtype.kind not in "biuf" or not np.isfinite(weight).all() or (weight < 0).any():
         raise MissingError(
             f"data: {part} weights of shape {weight.shape} and type {weight.dtype} are not allowed; "
             "they are (n,) finite numbers from 0"

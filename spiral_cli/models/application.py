@@ -16,9 +16,7 @@ def application_names() -> list[str]:
     return sorted(name for name, part in vars(keras.applications).items() if inspect.isfunction(part))
 
 
-def application(
-    name: str, input_shape: tuple[int, int, int], outputs: int, weights: str | None = None
-) -> keras.Model:
+def application(name: str, input_shape: tuple[int, int, int], outputs: int, weights: str | None = None) -> keras.Model:
     """Build a network of `keras.applications`: its trunk, average pooling and a dense layer ``logits``.
 
     ``imagenet`` weights expect the values that the network's own ``preprocess_input`` gives: state
@@ -71,9 +69,7 @@ def pretrained(name: str, input_shape: tuple[int, int, int]) -> keras.Model:
     try:
         return build(include_top=False, weights="imagenet", input_shape=input_shape, pooling="avg")
     except (ValueError, TypeError) as error:
-        raise UsageError(
-            f"{name} has no imagenet weights for images of shape {input_shape}: {error}"
-        ) from error
+        raise UsageError(f"{name} has no imagenet weights for images of shape {input_shape}: {error}") from error
     except Exception as error:  # Keras raises a bare Exception when a download fails
         raise MissingError(
             f"the imagenet weights of {name} are not in Keras' cache and cannot be downloaded ({error}); "

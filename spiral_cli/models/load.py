@@ -27,9 +27,7 @@ def load_model(path: str | Path) -> keras.Model:
     if not path.exists():
         raise MissingError(f"there is no model at {path}; correct the path")
     if path.suffix != ".keras" or not zipfile.is_zipfile(path):
-        raise MissingError(
-            f"{path} is no .keras file, or was cut short; write it again by model.save('model.keras')"
-        )
+        raise MissingError(f"{path} is no .keras file, or was cut short; write it again by model.save('model.keras')")
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # whatever a file of any origin makes Keras, h5py or zipfile raise
@@ -81,9 +79,7 @@ def build_from(builder: str, input_shape: tuple[int, int, int], outputs: int) ->
         arguments = (input_shape, outputs) if signature.parameters else ()
         signature.bind(*arguments)
     except (TypeError, ValueError) as error:
-        raise UsageError(
-            f"builder: {builder} must take (input_shape, outputs) or no arguments ({error})"
-        ) from error
+        raise UsageError(f"builder: {builder} must take (input_shape, outputs) or no arguments ({error})") from error
     try:
         model = function(*arguments)
     except Exception as error:

@@ -23,9 +23,7 @@ def mobilenet_small(input_shape: tuple[int, int, int], outputs: int) -> keras.Mo
         A model from (batch, *input_shape) to logits (batch, outputs).
     """
     inputs = keras.Input(input_shape, name="image")
-    x = keras.layers.Conv2D(
-        16, 3, padding="same", use_bias=False, kernel_initializer="he_normal", name="stem"
-    )(inputs)
+    x = keras.layers.Conv2D(16, 3, padding="same", use_bias=False, kernel_initializer="he_normal", name="stem")(inputs)
     x = activated(x, "stem")
     for number, (channels, stride) in enumerate(BLOCKS, start=1):
         x = separable(x, channels, stride, f"block{number}")
@@ -40,9 +38,7 @@ def separable(x: Any, channels: int, stride: int, name: str) -> Any:
         3, stride, padding="same", use_bias=False, depthwise_initializer="he_normal", name=f"{name}_depthwise"
     )(x)
     x = activated(x, f"{name}_depthwise")
-    x = keras.layers.Conv2D(
-        channels, 1, use_bias=False, kernel_initializer="he_normal", name=f"{name}_pointwise"
-    )(x)
+    x = keras.layers.Conv2D(channels, 1, use_bias=False, kernel_initializer="he_normal", name=f"{name}_pointwise")(x)
     return activated(x, f"{name}_pointwise")
 
 

@@ -116,7 +116,7 @@ def split(shares: Mapping[str, float], scores: Scores, density: float) -> Counts
     sums = np.clip(corners[:, None] * share, least, most).sum(axis=1)
     exact = np.clip(np.interp(keep, sums, corners) * share, least, most)
     counts = np.floor(exact + 1e-9).astype(int)
-    remainder = np.where(counts < most, np.round(exact - counts, 9), -1.0)
+    remainder = np.round(exact - counts, 9)
     counts[np.argsort(-remainder, kind="stable")[: keep - counts.sum()]] += 1
     return dict(zip(names, counts.tolist(), strict=True))
 

@@ -107,10 +107,11 @@ class Blocks:
         return restore(self._spread(kept, matrix.shape))
 
     def _means(self, scores: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-        matrix, restore = as_matrix(scores.astype(np.float64, copy=False), axes)
+        matrix, restore = as_matrix(scores, axes)  # (inputs, outputs)
         tops, lefts = range(0, matrix.shape[0], self.rows), range(0, matrix.shape[1], self.columns)
-        sums = np.add.reduceat(np.add.reduceat(matrix, tops, axis=0), lefts, axis=1)
-        return restore(self._spread(sums / self._sizes(matrix.shape), matrix.shape))
+        sums = np.add.reduceat(np.add.reduceat(matrix, tops, axis=0, dtype=np.float64), lefts, axis=1)
+        means = (sums / self._sizes(matrix.shape)).astype(scores.dtype)
+        return restore(self._spread(means, matrix.shape))
 
     def _sizes(self, shape: tuple[int, ...]) -> np.ndarray:
         """Return how many weights each tile of a matrix has."""

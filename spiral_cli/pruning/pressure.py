@@ -52,3 +52,13 @@ def pressure_course(progress: float, cut: float) -> float:
     if progress >= cut:
         return 0.0
     return min(1.0, progress / (0.1 * cut))
+
+
+def pressure_strength(strength: float, density: float) -> float:
+    """Return the factor of the pressure's gradient in a round that ends at ``density``.
+
+    The recipe's ``strength`` is that of a round to 1 % density; others differ in inverse proportion.
+    A fixed one is either too weak where few weights stay or harmful where many do: on
+    Fashion-MNIST 3e-4 was best at 1 % and cost a whole point at 10 %, where 3e-5 cost nothing.
+    """
+    return strength * 0.01 / density

@@ -199,7 +199,9 @@ class Pressure(Section):
     """A penalty that pushes what is about to be pruned towards zero, before the cut."""
 
     kind: Annotated[str, NameIn(registry.pressures)] = "l1"
-    strength: Annotated[float, Field(ge=0.0)] = 3.0e-4
+    strength: Annotated[float, Field(ge=0.0)] = Field(
+        default=3.0e-4, description="of a round to 1 % density; in other rounds in inverse proportion"
+    )
 
 
 class Prune(Section):
@@ -224,7 +226,7 @@ class Prune(Section):
     ] = Field(default_factory=Schedule, description="a kind with final_sparsity and rounds, or a list of sparsities")
     pressure: Pressure | None = Field(default_factory=Pressure)
     cut: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
-        default=0.6, description="part of a round over which its density falls; masks may regrow until then"
+        default=0.75, description="part of a round over which its density falls; masks may regrow until then"
     )
     regrow: bool = Field(default=False, description="until the cut is done, cut weights train on and may come back")
     weights: Literal["continue", "rewind"] = Field(
@@ -291,7 +293,7 @@ class Distill(Section):
 
     loss: Annotated[str, NameIn(registry.losses)] = "kl"
     temperature: Annotated[float, Field(gt=0.0)] = 4.0
-    alpha: Fraction = Field(default=0.9, description="weight of the distillation loss; the rest is the task loss")
+    alpha: Fraction = Field(default=0.5, description="weight of the distillation loss; the rest is the task loss")
     teacher: Literal["original", "previous", "best", "ensemble"] = "original"
     features: list[Feature] = Field(default=[], description="pairs of layers whose outputs the student imitates")
 
@@ -307,7 +309,7 @@ class Train(Section):
     epochs: Positive = Field(default=12, description="epochs of one round")
     batch_size: Positive = 128
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    learning_rate: Annotated[float, Field(gt=0.0)] = Field(default=0.002, description="the peak of a round")
+    learning_rate: Annotated[float, Field(gt=0.0)] = Field(default=0.004, description="the peak of a round")
     rate: Literal["cosine", "one_cycle"] = "cosine"
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
     loss: Literal["auto", "crossentropy"] = Field(

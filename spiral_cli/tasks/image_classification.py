@@ -17,9 +17,7 @@ from spiral_cli.tasks.classification import Head, read_head
 HEAD_SAMPLE = 256
 
 
-@registry.tasks.register(
-    "image_classification", metrics=("accuracy", "balanced_accuracy", "f1", "loss", "exact_match")
-)
+@registry.tasks.register("image_classification", metrics=("accuracy", "balanced_accuracy", "f1", "loss", "exact_match"))
 class ImageClassification:
     """Say which class, or which labels, an image shows."""
 
@@ -42,7 +40,7 @@ class ImageClassification:
             return build_from(spec.builder, shape, outputs)
         if spec.application is not None:
             return application(spec.application, shape, outputs, getattr(spec, "weights", None))
-        return registry.models.get(spec.model)(shape, outputs)
+        return registry.models.get(spec.model or "same")(shape, outputs)
 
     @property
     def outputs(self) -> int:
@@ -75,7 +73,6 @@ class ImageClassification:
             return x
         from spiral_cli.data.augmentation import augmented_views
 
-        views = augmented_views(
-            x, self.recipe.data.augment, self.views, self.recipe.seed, scale=self.preprocessing.scale
-        )
+        settings = self.recipe.data
+        views = augmented_views(self.dataset.train, settings.augment, self.views, self.recipe.seed, settings.scale)
         return views.reshape(-1, *x.shape[1:])

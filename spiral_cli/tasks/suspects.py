@@ -27,8 +27,12 @@ def suspects(predict: Predict, x: np.ndarray, y: np.ndarray, preprocessing: Prep
     for sentence, other in readings(inputs, preprocessing.scale):
         decided = predict(other)
         found.append((float(np.mean(decided == y)), sentence))
-        found.append((permuted_accuracy(decided, y, len(preprocessing.classes)), f"another class order{_joined(sentence)}"))
-    found.append((permuted_accuracy(predict(inputs), y, len(preprocessing.classes)), "another class order in data.classes"))
+        found.append(
+            (permuted_accuracy(decided, y, len(preprocessing.classes)), f"another class order{_joined(sentence)}")
+        )
+    found.append(
+        (permuted_accuracy(predict(inputs), y, len(preprocessing.classes)), "another class order in data.classes")
+    )
     good = sorted((one for one in found if one[0] > base + CLEARLY_BETTER), key=lambda one: -one[0])
     return [f"with {sentence} its accuracy would be {accuracy:.3f}" for accuracy, sentence in good[:2]]
 

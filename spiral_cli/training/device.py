@@ -42,5 +42,7 @@ def _choose(device: str, gpus: list) -> list:
         )
     number = int(device.partition(":")[2] or 0)
     if number >= len(gpus):
-        raise UsageError(f"device: {device} was asked for, but there are {len(gpus)} GPUs: gpu:0 to gpu:{len(gpus) - 1}")
+        raise UsageError(
+            f"device: {device} was asked for, but there are {len(gpus)} GPUs: gpu:0 to gpu:{len(gpus) - 1}"
+        )
     return [gpus[number]]

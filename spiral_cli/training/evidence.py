@@ -45,15 +45,18 @@ class Collector:
         names = [one.name for one in program.prunable]
         gradients = squared = norms = None
         if {"gradients", "squared_gradients"} & self._needs:
-            absolute, squares = self._gradients(program.data.x, program.data.y, program.data.weight,
-                                                program.targets, tf.constant(rows))
+            absolute, squares = self._gradients(
+                program.data.x, program.data.y, program.data.weight, program.targets, tf.constant(rows)
+            )
             gradients = {name: value.numpy() / len(rows) for name, value in zip(names, absolute, strict=True)}
             squared = {name: value.numpy() / len(rows) for name, value in zip(names, squares, strict=True)}
         if "input_norms" in self._needs:
             totals = [total.numpy() for total in self._squares(program.data.x, tf.constant(rows))]
             seen = dict(zip(self._observed, totals, strict=True))
             norms = {
-                one.name: np.sqrt(seen[one.name] / len(rows)) if one.name in seen else np.ones((1,) * len(one.variable.shape))
+                one.name: np.sqrt(seen[one.name] / len(rows))
+                if one.name in seen
+                else np.ones((1,) * len(one.variable.shape))
                 for one in program.prunable
             }
         return Evidence(gradients=gradients, squared_gradients=squared, input_norms=norms, seed=self._seed)

@@ -1,24 +1,22 @@
-"""Epochs through a compiled program: plan, chunks, checkpoints, and an exact way back in."""
+"""Epochs through a compiled program: plan, chunks, masks made anew, checkpoints."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from spiral_cli.errors import DivergedError
 from spiral_cli.events import EpochDone, Listener, Notice, Progress, StageStarted
-from spiral_cli.pruning.packing import pack, unpack
-from spiral_cli.training.checkpoint import newest_good, rotate_state
 from spiral_cli.training.control import Control
 from spiral_cli.training.plan import epoch_rows
 from spiral_cli.training.program import CHUNK_STEPS, Program
+from spiral_cli.training.resume import Masks, Position, save_position, take_up
 
-Masks = dict[str, np.ndarray]
 CHUNK_SECONDS = 0.5  # how long one call may run, so that Ctrl-C and the progress bar feel prompt
 
 
@@ -36,6 +34,7 @@ class Stage:
         rates: (steps,) learning rates of the whole stage.
         strengths: (steps,) factors of the sparsity pressure, zeros without one.
         epochs: how often every example is visited.
+        remakes: steps before which masks are made anew.
     """
 
     kind: str
@@ -47,28 +46,19 @@ class Stage:
     rates: np.ndarray
     strengths: np.ndarray
     epochs: int
+    remakes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Trained:
-    """How a stage ended: mean losses of its last epoch, and seconds of training."""
+    """How a stage ended: mean losses of its last epoch, seconds of training, masks in force."""
 
     losses: Mapping[str, float]
     seconds: float
-    masks: Masks = field(default_factory=dict)
+    masks: Masks
 
 
-@dataclass
-class Position:
-    """Where a stage stands. ``step`` counts within the epoch; ``sums`` are its losses so far."""
-
-    epoch: int = 0
-    step: int = 0
-    seconds: float = 0.0
-    sums: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float64))
-
-
-MaskEpoch = Callable[[Program, int, Masks], Masks]
+Remake = Callable[[Program, int, Masks], Masks]
 Measure = Callable[[], Mapping[str, float]]
 
 
@@ -78,7 +68,7 @@ def train_stage(
     checkpoint: Path,
     *,
     masks: Masks | None = None,
-    before_epoch: MaskEpoch | None = None,
+    remake: Remake | None = None,
     measure: Measure | None = None,
     listen: Listener,
     control: Control,
@@ -94,7 +84,8 @@ def train_stage(
         stage: what to train.
         checkpoint: file of the stage's state; removed by the caller when its result is stored.
         masks: masks in force at the beginning.
-        before_epoch: called before each epoch with the masks in force; sets and returns new ones.
+        remake: called before each of the stage's ``remakes`` with the step and the masks in
+            force; sets new ones in the program and returns them.
         measure: gives validation metrics after each epoch, or None.
         listen: is told of every chunk and epoch.
         control: says when to stop.
@@ -103,94 +94,73 @@ def train_stage(
         DivergedError: a loss is not finite.
         InterruptedRun, TimeIsUp: as `Control.check`.
     """
-    position, masks = _take_up(program, checkpoint, dict(masks or {}), stage, listen)
-    started = time.monotonic() - position.seconds
-    listen(StageStarted(stage.kind, stage.title, stage.epochs, position.epoch))
-    losses: dict[str, float] = {}
-
-    def save() -> None:
-        position.seconds = time.monotonic() - started
-        _save(program, checkpoint, position, masks)
-
-    while position.epoch < stage.epochs:
-        if position.step == 0 and before_epoch is not None:
-            masks = before_epoch(program, position.epoch, masks)
-        for sums in _chunks(program, stage, position, started, listen):
-            losses = _means(program, sums)
-            _refuse_nan(losses, stage, position)
-            if control.stop_asked and position.step:
-                save()
-                control.check()
-        position.epoch, position.step = position.epoch + 1, 0
-        position.sums = np.zeros_like(position.sums)
-        metrics = dict(measure()) if measure is not None else {}
-        save()
-        listen(EpochDone(stage.kind, stage.title, position.epoch, stage.epochs, losses, metrics, position.seconds))
-        if position.epoch < stage.epochs:
-            control.check()
-    return Trained(losses, position.seconds, masks)
-
-
-def _chunks(program: Program, stage: Stage, position: Position, started: float, listen: Listener):
-    """Run the rest of the epoch chunk by chunk; yield the sums of losses after each."""
-    rows, valid = epoch_rows(stage.count, stage.batch_size, stage.key, position.epoch, stage.views)
-    first = position.epoch * len(rows)
-    if not position.sums.size:
-        position.sums = np.zeros(len(program.objective.terms) + 1)
-    length = 1
-    while position.step < len(rows):
-        here = slice(position.step, min(position.step + length, len(rows)))
-        there = slice(first + here.start, first + here.stop)
-        begun = time.monotonic()
-        position.sums = position.sums + program.run(rows[here], valid[here], stage.rates[there], stage.strengths[there])
-        spent = max(time.monotonic() - begun, 1e-6)
-        length = max(1, min(CHUNK_STEPS, 2 * length, int(CHUNK_SECONDS * (here.stop - here.start) / spent)))
-        position.step = here.stop
-        done = position.epoch + position.step / len(rows)
-        mean = float(position.sums[0] / max(position.sums[-1], 1e-12))
-        listen(Progress(stage.kind, done, stage.epochs, time.monotonic() - started, mean))
-        yield position.sums
-
-
-def _means(program: Program, sums: np.ndarray) -> dict[str, float]:
-    means = sums[:-1] / max(sums[-1], 1e-12)
-    return {name: float(value) for name, value in zip(program.objective.terms, means, strict=True)}
-
-
-def _refuse_nan(losses: Mapping[str, float], stage: Stage, position: Position) -> None:
-    bad = [name for name, value in losses.items() if not math.isfinite(value)]
-    if bad:
-        peak = float(stage.rates.max())
-        raise DivergedError(
-            f"{bad[0]} became {losses[bad[0]]} in {stage.title}, epoch {position.epoch + 1} of {stage.epochs}, "
-            f"step {position.step}. Likely causes: the learning rate (peak {peak:g}) is too high, the inputs are not "
-            "in the range data.scale says, or the data hold NaN. The last good state is kept in the run folder; "
-            "lower the rate and use another --run folder, or --fresh"
-        )
-
-
-def _save(program: Program, checkpoint: Path, position: Position, masks: Masks) -> None:
-    groups = {"state": program.state(), "mask": pack(masks), "hold": pack(program.held())}
-    arrays = {f"{group}/{name}": value for group, values in groups.items() for name, value in values.items()}
-    facts = {"epoch": position.epoch, "step": position.step, "seconds": position.seconds, "sums": list(position.sums)}
-    rotate_state(checkpoint, arrays, facts)
-
-
-def _take_up(
-    program: Program, checkpoint: Path, masks: Masks, stage: Stage, listen: Listener
-) -> tuple[Position, Masks]:
-    """Restore the newest intact checkpoint of the stage, or begin it."""
-    arrays, facts, damaged = newest_good(checkpoint)
+    position, masks, damaged = take_up(program, checkpoint, dict(masks or {}))
     for file in damaged:
-        listen(Notice(f"{file} is damaged (its checksum does not match); using the last good state before it", "warning"))
-    if arrays is None:
-        return Position(), masks
-    groups: dict[str, dict[str, np.ndarray]] = {"state": {}, "mask": {}, "hold": {}}
-    for path, array in arrays.items():
-        group, _, name = path.partition("/")
-        groups[group][name] = array
-    program.restore(groups["state"])
-    program.hold(unpack(groups["hold"]))
-    position = Position(facts["epoch"], facts["step"], facts["seconds"], np.array(facts["sums"], np.float64))
-    listen(Notice(f"{stage.title} goes on after epoch {position.epoch} of {stage.epochs}"))
-    return position, unpack(groups["mask"])
+        listen(Notice(f"{file} is damaged (checksum); going on from the last good state before it", "warning"))
+    listen(StageStarted(stage.kind, stage.title, stage.epochs, position.epoch))
+    before, started = position.seconds, time.monotonic()
+    length = 1
+    while position.epoch < stage.epochs:
+        rows, valid = epoch_rows(stage.count, stage.batch_size, stage.key, position.epoch, stage.views)
+        while position.step < len(rows):
+            at = position.epoch * len(rows) + position.step
+            if remake is not None and at in stage.remakes:
+                masks = remake(program, at, masks)
+            length = _run_chunk(program, stage, position, rows, valid, length)
+            position.seconds = before + time.monotonic() - started
+            done = position.epoch + position.step / len(rows)
+            losses = _means(program, position, stage)
+            listen(Progress(stage.kind, done, stage.epochs, position.seconds, losses["loss"]))
+            if control.stop_asked:
+                save_position(program, checkpoint, position, masks)
+                control.check()
+        _end_epoch(program, stage, position)
+        metrics = dict(measure()) if measure is not None else {}
+        save_position(program, checkpoint, position, masks)
+        listen(
+            EpochDone(stage.kind, stage.title, position.epoch, stage.epochs, position.losses, metrics, position.seconds)
+        )
+    return Trained(position.losses, position.seconds, masks)
+
+
+def _run_chunk(
+    program: Program, stage: Stage, position: Position, rows: np.ndarray, valid: np.ndarray, length: int
+) -> int:
+    """Take up to ``length`` steps, none beyond the next remake or the epoch; return the next length."""
+    first = position.epoch * len(rows)
+    stop = min(position.step + length, len(rows))
+    following = [at - first for at in stage.remakes if position.step < at - first < stop]
+    here = slice(position.step, min([stop, *following]))
+    there = slice(first + here.start, first + here.stop)
+    started = time.monotonic()
+    sums = program.run(rows[here], valid[here], stage.rates[there], stage.strengths[there])
+    spent = max(time.monotonic() - started, 1e-6)
+    before = position.sums or [0.0] * len(sums)
+    position.sums = [a + float(b) for a, b in zip(before, sums, strict=True)]
+    position.step = here.stop
+    steps = here.stop - here.start
+    return max(1, min(CHUNK_STEPS, 2 * length, int(CHUNK_SECONDS * steps / spent)))
+
+
+def _end_epoch(program: Program, stage: Stage, position: Position) -> None:
+    position.losses = _means(program, position, stage)
+    position.epoch, position.step, position.sums = position.epoch + 1, 0, []
+
+
+def _means(program: Program, position: Position, stage: Stage) -> dict[str, float]:
+    """Return the mean losses of the epoch so far.
+
+    Raises:
+        DivergedError: one is not finite.
+    """
+    *sums, weight = position.sums
+    means = {name: value / max(weight, 1e-12) for name, value in zip(program.objective.terms, sums, strict=True)}
+    for name, value in means.items():
+        if not math.isfinite(value):
+            raise DivergedError(
+                f"{name} became {value} in {stage.title}, epoch {position.epoch + 1} of {stage.epochs}, "
+                f"step {position.step}. Likely causes: the learning rate (peak {float(stage.rates.max()):g}) is too "
+                "high, the inputs are not in the range data.scale says, or the data hold NaN. The last good state is "
+                "kept in the run folder; lower the rate and give another --run folder, or start over with --fresh"
+            )
+    return means

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from spiral_cli.data.splits import Preprocessing
+from spiral_cli.tasks.classification import Head
 from spiral_cli.training.program import scaled
 
 Forward = Callable[[tf.Tensor], list[tf.Tensor]]
@@ -44,6 +45,6 @@ class Predictor:
         return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
 
-def logits_of(model: keras.Model, head: object) -> Forward:
+def logits_of(model: keras.Model, head: Head) -> Forward:
     """Return the inference forward that gives a model's logits."""
     return lambda x: [head.logits(model(x, training=False))]

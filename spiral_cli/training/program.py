@@ -160,8 +160,10 @@ class Program:
         """
         steps = len(rows)
         missing = CHUNK_STEPS - steps  # one shape, so one compilation
-        feed = [np.concatenate([part, np.zeros((missing, *part.shape[1:]), part.dtype)]) if missing else part
-                for part in (rows, valid, rates, strengths)]
+        feed = [
+            np.concatenate([part, np.zeros((missing, *part.shape[1:]), part.dtype)]) if missing else part
+            for part in (rows, valid, rates, strengths)
+        ]
         return self._chunk(self.data.x, self.data.y, self.data.weight, self.targets, *feed, tf.constant(steps)).numpy()
 
     def _steps(self, x, y, weight, targets, rows, valid, rates, strengths, steps):

@@ -47,6 +47,5 @@ def energies(
 ) -> dict[str, np.ndarray]:
     """Return scalar ``energy/i``: the mean square of the teacher's feature i over the first rows of ``x``."""
     sample = cached_features(teacher, hints, x[:ENERGY_SAMPLE], preprocessing)
-    return {
-        f"energy/{i}": np.float32(np.mean(np.square(sample[f"feature/{i}"])) + 1e-12) for i in range(len(hints))
-    }
+    means = [np.mean(np.square(sample[f"feature/{i}"]), dtype=np.float64) for i in range(len(hints))]
+    return {f"energy/{i}": np.asarray(mean + 1e-12, np.float32) for i, mean in enumerate(means)}

@@ -163,7 +163,9 @@ def main() -> None:
             for other in ("fit", "distiller")
         }
         print(f"{model}: " + ", ".join(f"{one} {value:.2f} s" for one, value in medians.items()))
-        print(f"  spiral / fit {ratios['fit']:.2f}, spiral / distiller {ratios['distiller']:.2f} (medians of {options.epochs})")
+        print(
+            f"  spiral / fit {ratios['fit']:.2f}, spiral / distiller {ratios['distiller']:.2f} (medians of {options.epochs})"
+        )
 
 
 if __name__ == "__main__":

@@ -57,7 +57,9 @@ def assert_same(one: Path, other: Path) -> None:
 
 def progress(run: Path) -> list[tuple[str, int]]:
     """Return what lies in the run folder, with the time each file was written."""
-    return sorted((str(path), path.stat().st_mtime_ns) for path in run.rglob("*") if path.suffix in (".spiral", ".jsonl"))
+    return sorted(
+        (str(path), path.stat().st_mtime_ns) for path in run.rglob("*") if path.suffix in (".spiral", ".jsonl")
+    )
 
 
 def kill_at_random(recipe: Path, run: Path, dice: random.Random) -> bool:

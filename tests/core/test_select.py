@@ -25,8 +25,10 @@ def test_nothing_accepted_gives_none():
 
 
 def test_ties_go_to_the_smaller_drop():
-    tied = [{"round": 1, "density": 0.1, "drop": 0.01, "accepted": True},
-            {"round": 2, "density": 0.1, "drop": 0.0, "accepted": True}]
+    tied = [
+        {"round": 1, "density": 0.1, "drop": 0.01, "accepted": True},
+        {"round": 2, "density": 0.1, "drop": 0.0, "accepted": True},
+    ]
     assert select(tied, "smallest", 0.01)["round"] == 2
 
 

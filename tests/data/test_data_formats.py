@@ -114,9 +114,7 @@ def test_idx_folders_without_files_or_labels(tmp_path):
         datasets.get("idx")(data("idx", path=str(tmp_path)))
 
 
-@pytest.mark.skipif(
-    not fashion.PACKAGE.is_dir(), reason="the Debian package dataset-fashion-mnist is not installed"
-)
+@pytest.mark.skipif(not fashion.PACKAGE.is_dir(), reason="the Debian package dataset-fashion-mnist is not installed")
 def test_fashion_mnist_from_the_debian_package():
     raw = datasets.get("fashion_mnist")(data("fashion_mnist"))
     assert raw.train.x.shape == (60_000, 28, 28) and raw.test.x.shape == (10_000, 28, 28)
@@ -148,9 +146,7 @@ def test_a_download_is_impatient_quiet_and_explained(monkeypatch, capsys):
 
     monkeypatch.setattr(keras.datasets.mnist, "load_data", load_data)
     before = socket.getdefaulttimeout()
-    with pytest.raises(
-        MissingError, match=r"mnist is not in Keras' cache.*URL fetch failure.*connect to the network"
-    ):
+    with pytest.raises(MissingError, match=r"mnist is not in Keras' cache.*URL fetch failure.*connect to the network"):
         datasets.get("mnist")(data("mnist"))
     assert seen == [10.0] and socket.getdefaulttimeout() == before
     assert capsys.readouterr().out == ""
@@ -182,9 +178,7 @@ def test_digits_are_whole_and_spread_over_all_values():
 def test_npz_reads_all_parts_of_one_file(tmp_path):
     path = tmp_path / "set.npz"
     y, w = np.array([0, 1]), np.array([1.0, 2.0])
-    np.savez(
-        path, x_train=IMAGES, y_train=y, w_train=w, x_val=IMAGES + 1, y_val=y, x_test=IMAGES, y_test=1 - y
-    )
+    np.savez(path, x_train=IMAGES, y_train=y, w_train=w, x_val=IMAGES + 1, y_val=y, x_test=IMAGES, y_test=1 - y)
     raw = npz(data("npz", path=str(path)))
     np.testing.assert_array_equal(raw.train.weight, w)
     np.testing.assert_array_equal(raw.validation.x, IMAGES + 1)
@@ -345,9 +339,7 @@ def test_classes_of_the_parts_must_agree(tmp_path):
 def test_the_recipes_class_order_is_that_of_the_outputs(tmp_path):
     two_classes(tmp_path / "train")
     two_classes(tmp_path / "test")
-    dataset = load_dataset(
-        data("image_folder", path=str(tmp_path), classes=["cat", "ant"], validation=0.25), 0
-    )
+    dataset = load_dataset(data("image_folder", path=str(tmp_path), classes=["cat", "ant"], validation=0.25), 0)
     assert dataset.preprocessing.classes == ("cat", "ant")
     np.testing.assert_array_equal(dataset.test.y, [1] * 4 + [0] * 4)
 

@@ -107,9 +107,7 @@ def test_floats_are_in_the_scale_already(load):
 )
 def test_floats_far_from_the_scale_are_refused(load, low, high, scale):
     x = np.linspace(low, high, 40 * 4).reshape(40, 2, 2)
-    with pytest.raises(
-        MissingError, match=rf"data\.scale is {scale}, but float train images.*from {low} to {high}"
-    ):
+    with pytest.raises(MissingError, match=rf"data\.scale is {scale}, but float train images.*from {low} to {high}"):
         load({"x": x, "y": LABELS}, scale=scale)
 
 

@@ -80,16 +80,12 @@ def test_resnet_starts_as_he_et_al_2015():
 def test_an_application_by_name_in_any_case():
     model = application("mobilenetv2", (32, 32, 3), 5)
     assert model.layers[-1].name == "logits" and model.output.shape == (None, 5)
-    trunk = keras.applications.MobileNetV2(
-        include_top=False, weights=None, input_shape=(32, 32, 3), pooling="avg"
-    )
+    trunk = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(32, 32, 3), pooling="avg")
     assert model.count_params() == trunk.count_params() + 1280 * 5 + 5
 
 
 def test_an_application_starts_from_a_weights_file(tmp_path):
-    trunk = keras.applications.MobileNet(
-        include_top=False, weights=None, input_shape=(32, 32, 3), pooling="avg"
-    )
+    trunk = keras.applications.MobileNet(include_top=False, weights=None, input_shape=(32, 32, 3), pooling="avg")
     path = tmp_path / "trunk.weights.h5"
     trunk.save_weights(path)
     model = application("MobileNet", (32, 32, 3), 2, str(path))

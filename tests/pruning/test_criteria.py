@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -80,7 +82,7 @@ def test_schedules_rise_strictly_and_end_exactly(kind, final, rounds):
     values = sparsities(Schedule(kind=kind, final_sparsity=final, rounds=rounds))
     assert len(values) == rounds
     assert values[-1] == final
-    assert all(a < b for a, b in zip((0.0, *values), values, strict=False))
+    assert all(a < b for a, b in pairwise((0.0, *values)))
 
 
 def test_a_list_is_taken_as_it_stands():
@@ -93,7 +95,7 @@ def test_density_within_a_round_falls_to_its_end(start, factor):
     path = [round_density(start, end, step / 10) for step in range(11)]
     assert path[0] == pytest.approx(start)
     assert path[-1] == end
-    assert all(a >= b - 1e-12 for a, b in zip(path, path[1:], strict=False))
+    assert all(a >= b - 1e-12 for a, b in pairwise(path))
 
 
 def test_the_cubic_by_hand():
@@ -131,3 +133,32 @@ def test_pressures_point_along_their_penaltys_gradient(name):
 @pytest.mark.parametrize("name", ["l1", "hoyer_square", "group_lasso"])
 def test_pressures_leave_zeros_alone(name):
     assert not np.asarray(pressures.get(name)(np.zeros((3, 4), np.float32))).any()
+
+
+@pytest.mark.parametrize("name", ["l1", "hoyer_square", "group_lasso"])
+def test_pressures_stay_finite_beside_dead_rows(name):
+    w = np.array([[0.0, 0.0], [1e-20, -1e-20], [0.5, -2.0]], np.float32)
+    push = np.asarray(pressures.get(name)(w))
+    assert np.isfinite(push).all()
+    assert not push[0].any()
+
+
+def test_hoyer_pushes_small_weights_as_l1_does_and_spares_large_ones():
+    w = np.array([[1e-6, 1.0, 1.0, 4.0]])  # s = 6, q = 18
+    np.testing.assert_allclose(np.asarray(pressures.get("hoyer_square")(w))[0], [1, 2 / 3, 2 / 3, -1 / 3], atol=1e-5)
+
+
+@given(st.floats(0.0, 1.0), st.floats(0.0, 1.0))
+def test_pressure_is_a_factor_and_over_when_the_cut_is(progress, cut):
+    strength = pressure_course(progress, cut)
+    assert 0.0 <= strength <= 1.0
+    if progress >= cut:
+        assert strength == 0.0
+
+
+@given(st.floats(0.05, 1.0))
+def test_pressure_builds_up_before_the_cut_ends(cut):
+    course = [pressure_course(cut * step / 100, cut) for step in range(100)]
+    assert course[0] == 0.0
+    assert course[-1] == 1.0
+    assert all(a <= b for a, b in pairwise(course))

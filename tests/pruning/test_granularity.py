@@ -190,3 +190,14 @@ def test_granularities_of_a_recipe():
     assert from_recipe(Block(block=[4, 8])) == Blocks(4, 8)
     with pytest.raises(UsageError, match="unstructured"):
         from_recipe("channel")
+
+
+@pytest.mark.parametrize("granularity", [NByM(2, 4), Blocks(2, 2)])
+def test_the_dead_are_not_raised_to_fill_a_group_or_a_layer(granularity):
+    scores = {"a": np.arange(16.0)[::-1].reshape(8, 2), "b": np.ones((4, 4))}
+    alive = np.array([[0, 0], [0, 0], [0, 0], [0, 1], [1, 1], [1, 1], [1, 1], [1, 1]], bool)
+    within = {"a": alive, "b": np.zeros((4, 4), bool)}
+    for density in (0.2, 0.5, 0.9):
+        found = masks(scores, density, granularity, within=within)
+        assert (found["a"] <= alive).all()
+        assert not found["b"].any()

@@ -7,10 +7,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spiral_cli.training.checkpoint import DamagedError, newest_good, previous, read_state, remove_states
-from spiral_cli.training.checkpoint import rotate_state, write_state
+from spiral_cli.training.checkpoint import (
+    DamagedError,
+    newest_good,
+    previous,
+    read_state,
+    remove_states,
+    rotate_state,
+    write_state,
+)
 
-ARRAYS = {"model/0": np.arange(6, dtype=np.float32).reshape(2, 3), "scalar": np.float64(2.5), "bits": np.array([3], np.uint8)}
+ARRAYS = {
+    "model/0": np.arange(6, dtype=np.float32).reshape(2, 3),
+    "scalar": np.float64(2.5),
+    "bits": np.array([3], np.uint8),
+}
 
 
 def test_arrays_and_facts_come_back_exactly(tmp_path):

@@ -14,7 +14,10 @@ from spiral_cli.training.pooling import max_pool, quick_pooling
 
 
 @settings(max_examples=25, deadline=None)
-@given(arrays(np.float32, (2, 4, 6, 3), elements=st.integers(-2, 2)), arrays(np.float32, (2, 2, 3, 3), elements=st.integers(-9, 9)))
+@given(
+    arrays(np.float32, (2, 4, 6, 3), elements=st.integers(-2, 2)),
+    arrays(np.float32, (2, 2, 3, 3), elements=st.integers(-9, 9)),
+)
 def test_values_and_gradients_equal_tensorflows_even_with_ties(x, upstream):
     results = []
     for pool in (lambda v: max_pool(v, (2, 2)), lambda v: tf.nn.max_pool2d(v, 2, 2, "VALID")):
@@ -27,8 +30,16 @@ def test_values_and_gradients_equal_tensorflows_even_with_ties(x, upstream):
     np.testing.assert_array_equal(results[0][1], results[1][1])
 
 
-@pytest.mark.parametrize(("side", "layer"), [(8, {"pool_size": 2}), (9, {"pool_size": 3}), (7, {"pool_size": 2}),
-                                             (8, {"pool_size": 3, "strides": 2}), (7, {"pool_size": 2, "padding": "same"})])
+@pytest.mark.parametrize(
+    ("side", "layer"),
+    [
+        (8, {"pool_size": 2}),
+        (9, {"pool_size": 3}),
+        (7, {"pool_size": 2}),
+        (8, {"pool_size": 3, "strides": 2}),
+        (7, {"pool_size": 2, "padding": "same"}),
+    ],
+)
 def test_a_model_has_the_same_gradient_inside_the_context_and_its_own_call_after(side, layer):
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.layers.Input((side, side, 2)), keras.layers.MaxPooling2D(**layer)])

@@ -61,7 +61,9 @@ def reference(model, masks, objective, targets, projections, optimizer, rates, s
     trainable = [*model.trainable_variables, *projections]
     forward = model
     if objective.hints:
-        forward = keras.Model(model.inputs, [model.outputs[0], *(model.get_layer(h.student).output for h in objective.hints)])
+        forward = keras.Model(
+            model.inputs, [model.outputs[0], *(model.get_layer(h.student).output for h in objective.hints)]
+        )
     optimizer.build(trainable)
     for one in prunable:
         one.variable.assign(one.variable * masks[one.name])
@@ -129,7 +131,15 @@ def test_the_compiled_program_equals_plain_eager_steps(jit, optimizer, features)
 
     same = Program(plain, training_data(), objective, make_optimizer(optimizer, 0.01), seed=4).projections
     reference(
-        plain, half_masks(plain), objective, targets | cached, same, make_optimizer(optimizer, 0.01), rates, strengths, plan
+        plain,
+        half_masks(plain),
+        objective,
+        targets | cached,
+        same,
+        make_optimizer(optimizer, 0.01),
+        rates,
+        strengths,
+        plan,
     )
     for ours, theirs in zip(fast.variables, plain.variables, strict=True):
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=2e-5, err_msg=ours.path)

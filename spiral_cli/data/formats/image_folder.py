@@ -28,14 +28,9 @@ def image_folder(settings: Data) -> Raw:
     images = {part: class_images(folder) for part, folder in folders.items()}
     classes = agreed_classes(images)
     files = {part: [file for name in classes for file in by_class[name]] for part, by_class in images.items()}
-    y = {
-        part: np.repeat(classes, [len(by_class[name]) for name in classes])
-        for part, by_class in images.items()
-    }
+    y = {part: np.repeat(classes, [len(by_class[name]) for name in classes]) for part, by_class in images.items()}
     stated = None if settings.image_size is None else (settings.image_size[0], settings.image_size[1])
-    channels, size = common_shape(
-        [file for part in files.values() for file in part], settings.channels, stated
-    )
+    channels, size = common_shape([file for part in files.values() for file in part], settings.channels, stated)
     return Raw.of({part: Arrays(decode_all(files[part], channels, size), y[part]) for part in files}, classes)
 
 
@@ -46,9 +41,7 @@ def find_parts(root: Path) -> dict[str, Path]:
         MissingError: ``root`` is not a folder.
     """
     if not root.is_dir():
-        raise MissingError(
-            f"data.path: {root} is a file; image_folder reads a folder with one folder for each class"
-        )
+        raise MissingError(f"data.path: {root} is a file; image_folder reads a folder with one folder for each class")
     below = {folder.name.lower(): folder for folder in class_folders(root)}
     if not any(name in below for name in FOLDERS["train"]):
         return {"train": root}
@@ -69,7 +62,5 @@ def agreed_classes(images: Mapping[str, Mapping[str, Sequence[Path]]]) -> list[s
             for name in sorted(set(images[there]) - set(images[missing]))
         ]
         if lacking:
-            raise MissingError(
-                f"the class folders of {first} and {part} must agree, but {'; '.join(lacking[:5])}"
-            )
+            raise MissingError(f"the class folders of {first} and {part} must agree, but {'; '.join(lacking[:5])}")
     return sorted(images[first])

@@ -37,9 +37,7 @@ def read_folder(folder: Path) -> Raw:
         for part, names in FILES.items()
     }
     if not any(there.values()):
-        raise MissingError(
-            f"data.path: {folder} holds no train.npz; allowed are train.npz, validation.npz, test.npz"
-        )
+        raise MissingError(f"data.path: {folder} holds no train.npz; allowed are train.npz, validation.npz, test.npz")
     return Raw.of({part: read_part(paths[0]) for part, paths in there.items() if paths})
 
 
@@ -51,9 +49,7 @@ def read_part(path: Path) -> Arrays:
     """
     parts = read_npz(path).parts()
     if len(parts) != 1:
-        raise MissingError(
-            f"{path} holds {', '.join(parts)}; the file of one part holds x and y (and w) only"
-        )
+        raise MissingError(f"{path} holds {', '.join(parts)}; the file of one part holds x and y (and w) only")
     return next(iter(parts.values()))
 
 
