@@ -25,7 +25,7 @@ from spiral_cli.training.checkpoint import remove_states
 from spiral_cli.training.control import Control
 from spiral_cli.training.evidence import Collector
 from spiral_cli.training.loop import Stage, Trained, train_stage
-from spiral_cli.training.plan import stage_seed
+from spiral_cli.training.plan import average_gains, stage_seed
 from spiral_cli.training.resume import Masks
 from spiral_cli.training.saving import save_model
 
@@ -76,7 +76,10 @@ def turn(bench: Workbench, attempt: Attempt, rows: Sequence[Row], listen: Listen
 
 
 def round_stage(bench: Workbench, attempt: Attempt) -> Stage:
-    """Return the training of one try: its learning rate restarts, its pressure builds up and ends."""
+    """Return the training of one try: its learning rate restarts, its pressure builds up and ends.
+
+    The student is the mean of the weights over the last part of the round.
+    """
     recipe, prune = bench.recipe, bench.recipe.prune
     stage = make_stage(
         bench.task,
@@ -88,7 +91,9 @@ def round_stage(bench: Workbench, attempt: Attempt) -> Stage:
     )
     steps = len(stage.rates)
     per_epoch = 1 if needs(prune.criterion) else REMAKES_PER_EPOCH
-    stage = replace(stage, remakes=cut_steps(stage.epochs, steps, prune.cut, per_epoch))
+    remakes = cut_steps(stage.epochs, steps, prune.cut, per_epoch)
+    tail = min(recipe.train.average, 1.0 - remakes[-1] / steps)  # only masks that stay can be averaged
+    stage = replace(stage, remakes=remakes, gains=average_gains(steps, tail))
     if prune.pressure is None:
         return stage
     strength = pressure_strength(prune.pressure.strength, attempt.density)

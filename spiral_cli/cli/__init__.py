@@ -14,9 +14,11 @@ def main() -> int:
     from spiral_cli.cli.stop import stop
 
     stop.install()
-    # A third of what `spiral ls` may cost would go into looking for garbage and for pydantic's plugins.
+    # Looking for garbage, at start and at exit, and for pydantic's plugins is a third of the time of `spiral ls`.
     gc.disable()
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from spiral_cli.cli.entry import run
 
-    return run()
+    code = run()
+    gc.freeze()
+    return code

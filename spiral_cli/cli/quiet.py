@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import sys
@@ -12,21 +13,17 @@ from contextlib import contextmanager
 
 
 def import_tensorflow(verbose: bool) -> None:
-    """Import TensorFlow and Keras; say what they say only if ``verbose``, or if they fail."""
+    """Import TensorFlow and Keras; let through what they say only if ``verbose``, or if they fail."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
     if verbose:
-        import keras
-        import tensorflow  # noqa: F401
-
+        importlib.import_module("keras")
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     with held_back_stderr(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import keras  # noqa: F401
-        import tensorflow as tf
-
-        tf.config.list_physical_devices()  # the search for GPUs talks too
+        importlib.import_module("keras")
+        importlib.import_module("tensorflow").config.list_physical_devices()  # the search for GPUs talks too
 
 
 @contextmanager

@@ -109,8 +109,8 @@ class Course:
         pace, rounds = self.pace.get("round"), self.rounds - self.accepted
         if pace is None:
             return None
-        each = f"{rounds} round{'s' if rounds > 1 else ''} of {self.round_epochs} epochs at {pace:.2g} s"
-        return f"estimate: about {duration(pace * rounds * self.round_epochs)} for {each}, if none is rolled back"
+        each = f"{rounds} round{'s' if rounds > 1 else ''} of {self.round_epochs} epochs"
+        return f"estimate: {duration(pace * rounds * self.round_epochs)} for {each}, if none is rolled back"
 
 
 def median_pace(news: Sequence[tuple[float, float]]) -> float:

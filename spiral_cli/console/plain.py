@@ -52,9 +52,9 @@ class PlainConsole:
                 self.say(f"warning: {event.text}" if event.level == "warning" else event.text)
 
     def stage_started(self, event: StageStarted) -> None:
-        """Name the stage, unless a notice said that it goes on."""
-        if event.first_epoch == 0:
-            self.say(f"{event.title}: {event.epochs} epochs")
+        """Name the stage, and where it goes on."""
+        onward = f", going on after epoch {event.first_epoch}" if event.first_epoch else ""
+        self.say(f"{event.title}: {event.epochs} epochs{onward}")
 
     def progress(self, event: Progress) -> None:
         """Stay silent between epochs."""

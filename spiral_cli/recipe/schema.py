@@ -200,7 +200,7 @@ class Pressure(Section):
 
     kind: Annotated[str, NameIn(registry.pressures)] = "l1"
     strength: Annotated[float, Field(ge=0.0)] = Field(
-        default=3.0e-4, description="of a round to 1 % density; in other rounds in inverse proportion"
+        default=2.0e-4, description="of a round to 1 % density; in other rounds in inverse proportion"
     )
 
 
@@ -292,8 +292,8 @@ class Distill(Section):
     """How the student learns from the teacher."""
 
     loss: Annotated[str, NameIn(registry.losses)] = "kl"
-    temperature: Annotated[float, Field(gt=0.0)] = 4.0
-    alpha: Fraction = Field(default=0.5, description="weight of the distillation loss; the rest is the task loss")
+    temperature: Annotated[float, Field(gt=0.0)] = 2.0
+    alpha: Fraction = Field(default=0.9, description="weight of the distillation loss; the rest is the task loss")
     teacher: Literal["original", "previous", "best", "ensemble"] = "original"
     features: list[Feature] = Field(default=[], description="pairs of layers whose outputs the student imitates")
 
@@ -312,6 +312,9 @@ class Train(Section):
     learning_rate: Annotated[float, Field(gt=0.0)] = Field(default=0.004, description="the peak of a round")
     rate: Literal["cosine", "one_cycle"] = "cosine"
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    average: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        default=0.2, description="the student is the mean of its weights over this last part of a round; 0: the last"
+    )
     loss: Literal["auto", "crossentropy"] = Field(
         default="auto", description="the task loss; auto refuses a teacher that was compiled with another one"
     )

@@ -14,12 +14,13 @@ from spiral_cli.pruning.prunable import Prunable
 from spiral_cli.recipe.schema import Distill, Recipe, Teacher, Train
 from spiral_cli.tasks.classification import Head
 from spiral_cli.tasks.image_classification import ImageClassification
+from spiral_cli.training.arrays import TrainingData
 from spiral_cli.training.jit import choose_jit
 from spiral_cli.training.loop import Stage
 from spiral_cli.training.objective import Objective
 from spiral_cli.training.optimizers import make_optimizer
 from spiral_cli.training.plan import learning_rates, steps_per_epoch
-from spiral_cli.training.program import Program, TrainingData
+from spiral_cli.training.program import Program
 from spiral_cli.training.targets import FEATURE_CACHE_BYTES, feature_bytes, online_features
 
 
@@ -64,6 +65,7 @@ def make_stage(
         batch_size=settings.batch_size,
         rates=learning_rates(rate, settings.learning_rate, steps),
         strengths=np.zeros(steps, np.float32),
+        gains=np.zeros(steps, np.float32),
         epochs=epochs,
     )
 
@@ -100,6 +102,7 @@ def student_program(
         prunable=prunable,
         pressure=registry.pressures.get(pressure.kind) if pressure is not None and pressure.strength > 0 else None,
         online=online_features(teacher, objective.hints) if heavy else None,
+        average=recipe.train.average > 0,
         jit=choose_jit(recipe.train.jit, student),
         seed=recipe.seed,
     )

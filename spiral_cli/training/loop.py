@@ -17,6 +17,7 @@ from spiral_cli.training.plan import epoch_rows
 from spiral_cli.training.program import CHUNK_STEPS, Program
 from spiral_cli.training.resume import Masks, Position, save_position, take_up
 
+RECALIBRATION = 3  # names its order of examples among a stage's
 CHUNK_SECONDS = 0.5  # how long one call may run, so that Ctrl-C and the progress bar feel prompt
 
 
@@ -33,6 +34,7 @@ class Stage:
         batch_size: examples a step.
         rates: (steps,) learning rates of the whole stage.
         strengths: (steps,) factors of the sparsity pressure, zeros without one.
+        gains: (steps,) of the running average of the variables; zeros without one.
         epochs: how often every example is visited.
         remakes: steps before which masks are made anew.
     """
@@ -45,6 +47,7 @@ class Stage:
     batch_size: int
     rates: np.ndarray
     strengths: np.ndarray
+    gains: np.ndarray
     epochs: int
     remakes: tuple[int, ...] = ()
 
@@ -120,6 +123,10 @@ def train_stage(
         listen(
             EpochDone(stage.kind, stage.title, position.epoch, stage.epochs, position.losses, metrics, position.seconds)
         )
+    if stage.gains.any():
+        program.take_average()
+    rows, valid = epoch_rows(stage.count, stage.batch_size, (*stage.key, RECALIBRATION), 0, stage.views)
+    program.recalibrate(rows[valid.all(axis=1)])
     return Trained(position.losses, position.seconds, masks)
 
 
@@ -133,7 +140,7 @@ def _run_chunk(
     here = slice(position.step, min([stop, *following]))
     there = slice(first + here.start, first + here.stop)
     started = time.monotonic()
-    sums = program.run(rows[here], valid[here], stage.rates[there], stage.strengths[there])
+    sums = program.run(rows[here], valid[here], stage.rates[there], stage.strengths[there], stage.gains[there])
     spent = max(time.monotonic() - started, 1e-6)
     before = position.sums or [0.0] * len(sums)
     position.sums = [a + float(b) for a, b in zip(before, sums, strict=True)]

@@ -35,6 +35,18 @@ def epoch_rows(
     return rows.reshape(steps, batch_size).astype(np.int32), valid.reshape(steps, batch_size).astype(np.float32)
 
 
+def average_gains(steps: int, part: float) -> np.ndarray:
+    """Return gains that make a running average the plain mean over the last ``part`` of the steps.
+
+    The gain of the k-th step of that part is 1/k (tail averaging, Jain et al. 2018); it is 0 before.
+
+    Returns:
+        (steps,) float32.
+    """
+    tail = round(part * steps)
+    return np.concatenate([np.zeros(steps - tail), 1.0 / np.arange(1, tail + 1)]).astype(np.float32)
+
+
 def stage_seed(key: Sequence[int]) -> int:
     """Return a seed for the random generators of the stage that ``key`` names."""
     return int(np.random.SeedSequence(list(key)).generate_state(1)[0] >> 1)

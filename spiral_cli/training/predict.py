@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from spiral_cli.data.splits import Preprocessing
 from spiral_cli.tasks.classification import Head
-from spiral_cli.training.program import scaled
+from spiral_cli.training.arrays import scaled
 
 Forward = Callable[[tf.Tensor], list[tf.Tensor]]
 

@@ -8,41 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from spiral_cli.data.splits import Preprocessing
 from spiral_cli.distillation.features import make_projections, with_features
 from spiral_cli.pruning.prunable import Prunable
+from spiral_cli.training.arrays import TrainingData
+from spiral_cli.training.inference import as_written
 from spiral_cli.training.objective import Objective
 from spiral_cli.training.pooling import quick_pooling
+from spiral_cli.training.recalibrate import Recalibration
 
 CHUNK_STEPS = 64  # the longest run of steps between two looks at the clock and at Ctrl-C
 State = dict[str, np.ndarray]
 Pressure = Callable[[tf.Tensor], tf.Tensor]
 Online = Callable[[tf.Tensor], dict[str, tf.Tensor]]
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """What a step gathers from, on the device. The first axis of every tensor counts the same rows."""
-
-    x: tf.Tensor
-    y: tf.Tensor
-    weight: tf.Tensor
-    preprocessing: Preprocessing
-
-    def scale(self, x: tf.Tensor) -> tf.Tensor:
-        """Turn stored values into model inputs."""
-        return scaled(x, self.preprocessing)
-
-
-def scaled(x: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
-    """Turn stored values into model inputs."""
-    return tf.cast(x, tf.float32) * preprocessing.factor + preprocessing.offset
 
 
 def lookup(targets: Mapping[str, tf.Tensor], rows: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -67,6 +49,7 @@ class Program:
         pressure: gradient of the sparsity penalty, or None.
         online: gives further targets from the scaled inputs in every step (a teacher's features
             whose cache would not fit), or None.
+        average: keep a running average of the model's variables (see `take_average`).
         jit: compile by XLA.
         seed: of the feature projections.
     """
@@ -81,6 +64,7 @@ class Program:
         prunable: Sequence[Prunable] = (),
         pressure: Pressure | None = None,
         online: Online | None = None,
+        average: bool = False,
         jit: bool = False,
         seed: int = 0,
     ) -> None:
@@ -89,16 +73,20 @@ class Program:
         self.projections = make_projections(objective.hints, seed)
         self.trainable = [*model.trainable_variables, *self.projections]
         self.optimizer.build(self.trainable)
+        self._averaged = [v for v in model.variables if average and "float" in v.dtype]
+        self._averages = [tf.Variable(v.numpy(), trainable=False) for v in self._averaged]
         self.masks = [tf.Variable(tf.ones(one.variable.shape), trainable=False) for one in self.prunable]
         self._forward = with_features(model, [hint.student for hint in objective.hints]) if objective.hints else model
         self._variables = {
             **{f"model/{i}": v for i, v in enumerate(model.variables)},
             **{f"optimizer/{i}": v for i, v in enumerate(optimizer.variables)},
             **{f"projection/{i}": v for i, v in enumerate(self.projections)},
+            **{f"average/{i}": v for i, v in enumerate(self._averages)},
         }
         self._fresh = {name: v.numpy() for name, v in self._variables.items() if not name.startswith("model/")}
         self._chunk = tf.function(self._steps, jit_compile=jit)
         self._quick_pooling = not jit and not tf.config.get_visible_devices("GPU")
+        self.recalibrate = Recalibration(model, data)
         self.targets: dict[str, tf.Tensor] = {}
 
     def set_targets(self, targets: Mapping[str, np.ndarray]) -> None:
@@ -145,7 +133,17 @@ class Program:
             generator = variable.dtype == "uint32"
             variable.assign(rng.integers(2**31, size=variable.shape, dtype=np.uint32) if generator else value)
 
-    def run(self, rows: np.ndarray, valid: np.ndarray, rates: np.ndarray, strengths: np.ndarray) -> np.ndarray:
+    def take_average(self) -> None:
+        """Put the model at the average of its variables that the steps' ``gains`` made, if there is one.
+
+        Zeros stay zeros where the masks did not change meanwhile.
+        """
+        for variable, average in zip(self._averaged, self._averages, strict=True):
+            variable.assign(average)
+
+    def run(
+        self, rows: np.ndarray, valid: np.ndarray, rates: np.ndarray, strengths: np.ndarray, gains: np.ndarray
+    ) -> np.ndarray:
         """Take up to `CHUNK_STEPS` steps.
 
         Args:
@@ -153,6 +151,7 @@ class Program:
             valid: (steps, batch) float32, 0 for filling.
             rates: (steps,) learning rates.
             strengths: (steps,) factors of the pressure's gradient.
+            gains: (steps,) how far the running average moves towards the variables after each step.
 
         Returns:
             (terms + 1,) float32: sums of the objective's terms over examples, then the sum of
@@ -162,23 +161,28 @@ class Program:
         missing = CHUNK_STEPS - steps  # one shape, so one compilation
         feed = [
             np.concatenate([part, np.zeros((missing, *part.shape[1:]), part.dtype)]) if missing else part
-            for part in (rows, valid, rates, strengths)
+            for part in (rows, valid, rates, strengths, gains)
         ]
         return self._chunk(self.data.x, self.data.y, self.data.weight, self.targets, *feed, tf.constant(steps)).numpy()
 
-    def _steps(self, x, y, weight, targets, rows, valid, rates, strengths, steps):
-        sums = tf.zeros(len(self.objective.terms) + 1)
-        for i in tf.range(steps):
+    def _steps(self, x, y, weight, targets, rows, valid, rates, strengths, gains, steps):
+        def one(i: tf.Tensor, sums: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             self.optimizer.learning_rate.assign(rates[i])
             taken = rows[i]
             example_weight = tf.gather(weight, taken) * valid[i]
             inputs = self.data.scale(tf.gather(x, taken))
             sums += self._step(inputs, tf.gather(y, taken), example_weight, lookup(targets, taken), strengths[i])
-        return sums
+            for variable, average in zip(self._averaged, self._averages, strict=True):
+                average.assign_add(gains[i] * (variable.value - average))
+            return i + 1, sums
+
+        # Not tf.range: XLA would compile the program anew for every number of steps.
+        start = (tf.constant(0), tf.zeros(len(self.objective.terms) + 1))
+        return tf.while_loop(lambda i, _: i < steps, one, start, parallel_iterations=1)[1]
 
     def terms(self, inputs, y, targets, training: bool) -> list[tf.Tensor]:
         """Return the objective's terms, each (batch,), for scaled inputs."""
-        with quick_pooling(self.model) if self._quick_pooling else nullcontext():
+        with as_written(self.model), quick_pooling(self.model) if self._quick_pooling else nullcontext():
             outputs = self._forward(inputs, training=training)
         outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
         if self.online is not None:

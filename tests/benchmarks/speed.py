@@ -75,12 +75,13 @@ def spiral_epoch(name: str, x, y):
     from spiral_cli.pruning.masks import make_masks
     from spiral_cli.pruning.prunable import find_prunable
     from spiral_cli.tasks.classification import Head
+    from spiral_cli.training.arrays import TrainingData
     from spiral_cli.training.device import use_device
     from spiral_cli.training.jit import choose_jit
     from spiral_cli.training.objective import Objective
     from spiral_cli.training.optimizers import make_optimizer
     from spiral_cli.training.plan import epoch_rows
-    from spiral_cli.training.program import CHUNK_STEPS, Program, TrainingData
+    from spiral_cli.training.program import CHUNK_STEPS, Program
 
     use_device("cpu", 0)
     model = build(name)
@@ -95,6 +96,7 @@ def spiral_epoch(name: str, x, y):
         make_optimizer("adam", 0.0),
         prunable=prunable,
         pressure=registry.pressures.get("l1"),
+        average=True,
         jit=choose_jit("auto", model),
     )
     program.set_targets({"logits": np.random.default_rng(0).normal(size=(len(x), 10)).astype(np.float32)})
@@ -109,7 +111,7 @@ def spiral_epoch(name: str, x, y):
         for start in range(0, len(rows), CHUNK_STEPS):
             part = slice(start, start + CHUNK_STEPS)
             steps = len(rows[part])
-            program.run(rows[part], valid[part], np.full(steps, 1e-3, "f4"), np.full(steps, 1e-4, "f4"))
+            program.run(rows[part], valid[part], np.full(steps, 1e-3, "f4"), *np.full((2, steps), 1e-4, "f4"))
 
     return epoch
 
@@ -163,9 +165,8 @@ def main() -> None:
             for other in ("fit", "distiller")
         }
         print(f"{model}: " + ", ".join(f"{one} {value:.2f} s" for one, value in medians.items()))
-        print(
-            f"  spiral / fit {ratios['fit']:.2f}, spiral / distiller {ratios['distiller']:.2f} (medians of {options.epochs})"
-        )
+        told = ", ".join(f"spiral / {other} {ratio:.2f}" for other, ratio in ratios.items())
+        print(f"  {told} (medians of {options.epochs})")
 
 
 if __name__ == "__main__":

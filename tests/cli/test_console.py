@@ -117,7 +117,7 @@ def test_the_pace_leaves_out_the_compiler(epochs):
     assert one.stage_left == pytest.approx(2.0 * (5 - epochs))
     assert one.whole_left == pytest.approx(2.0 * (20 - epochs))
     assert one.whole == pytest.approx((10 + epochs) / 30)
-    assert one.estimate() == "estimate: about 40 s for 4 rounds of 5 epochs at 2 s, if none is rolled back"
+    assert one.estimate() == "estimate: 40 s for 4 rounds of 5 epochs, if none is rolled back"
 
 
 def test_a_rolled_back_try_is_work_still_to_be_done():

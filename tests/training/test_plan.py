@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spiral_cli.training.plan import epoch_rows, learning_rates, stage_seed, steps_per_epoch
+from spiral_cli.training.plan import average_gains, epoch_rows, learning_rates, stage_seed, steps_per_epoch
 
 
 @given(st.integers(1, 300), st.integers(1, 64), st.integers(0, 5), st.integers(1, 4))
@@ -58,3 +58,13 @@ def test_stage_seeds_differ():
     seeds = {stage_seed((0, 2, number, attempt)) for number in range(20) for attempt in range(5)}
     assert len(seeds) == 100
     assert stage_seed((0, 1)) == stage_seed((0, 1))
+
+
+@given(st.integers(1, 60), st.floats(0.0, 1.0))
+def test_gains_make_the_plain_mean_of_the_tail(steps, part):
+    gains, average, values = average_gains(steps, part), 0.0, np.arange(steps, dtype=np.float64)
+    for gain, value in zip(gains.astype(np.float64), values, strict=True):
+        average += gain * (value - average)
+    tail = round(part * steps)
+    expected = values[steps - tail :].mean() if tail else 0.0
+    assert average == pytest.approx(expected, rel=1e-4, abs=1e-4)

@@ -16,10 +16,11 @@ from spiral_cli.pruning.pressure import l1
 from spiral_cli.pruning.prunable import find_prunable
 from spiral_cli.recipe.schema import Feature
 from spiral_cli.tasks.classification import Head
+from spiral_cli.training.arrays import TrainingData
 from spiral_cli.training.objective import Objective
 from spiral_cli.training.optimizers import make_optimizer
-from spiral_cli.training.plan import epoch_rows
-from spiral_cli.training.program import Program, TrainingData
+from spiral_cli.training.plan import average_gains, epoch_rows
+from spiral_cli.training.program import Program
 from spiral_cli.training.targets import cached_features, energies, online_features
 
 N, BATCH, STEPS = 50, 16, 8
@@ -62,7 +63,7 @@ def reference(model, masks, objective, targets, projections, optimizer, rates, s
     forward = model
     if objective.hints:
         forward = keras.Model(
-            model.inputs, [model.outputs[0], *(model.get_layer(h.student).output for h in objective.hints)]
+            model.inputs[0], [model.outputs[0], *(model.get_layer(h.student).output for h in objective.hints)]
         )
     optimizer.build(trainable)
     for one in prunable:
@@ -125,9 +126,10 @@ def test_the_compiled_program_equals_plain_eager_steps(jit, optimizer, features)
     plan = [batch for epoch in range(2) for batch in zip(*epoch_rows(N, BATCH, (0,), epoch), strict=True)]
     rates = np.linspace(0.01, 0.001, STEPS).astype(np.float32)
     strengths = np.linspace(0, 1e-2, STEPS).astype(np.float32)
+    gains = np.zeros(STEPS, np.float32)
     rows, valid = (np.stack(part) for part in zip(*plan, strict=True))
-    program.run(rows[:5], valid[:5], rates[:5], strengths[:5])
-    program.run(rows[5:], valid[5:], rates[5:], strengths[5:])
+    program.run(rows[:5], valid[:5], rates[:5], strengths[:5], gains[:5])
+    program.run(rows[5:], valid[5:], rates[5:], strengths[5:], gains[5:])
 
     same = Program(plain, training_data(), objective, make_optimizer(optimizer, 0.01), seed=4).projections
     reference(
@@ -157,7 +159,9 @@ def make_program(model, **settings) -> Program:
 def run_epoch(program: Program, epoch: int = 0) -> np.ndarray:
     rows, valid = epoch_rows(N, BATCH, (0,), epoch)
     steps = len(rows)
-    return program.run(rows, valid, np.full(steps, 0.01, np.float32), np.full(steps, 1e-3, np.float32))
+    return program.run(
+        rows, valid, np.full(steps, 0.01, np.float32), np.full(steps, 1e-3, np.float32), np.zeros(steps, np.float32)
+    )
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
@@ -196,7 +200,7 @@ def test_sums_are_means_once_divided_and_padding_does_not_count():
     model = small_model()
     program = make_program(model)
     rows, valid = epoch_rows(N, BATCH, (0,), 0)
-    sums = program.run(rows, valid, np.zeros(len(rows), np.float32), np.zeros(len(rows), np.float32))
+    sums = program.run(rows, valid, *np.zeros((3, len(rows)), np.float32))
     assert sums[-1] == pytest.approx(WEIGHT.sum(), rel=1e-5)
     assert program.objective.terms == ("loss", "task_loss", "distillation_loss")
     assert sums[0] == pytest.approx(0.1 * sums[1] + 0.9 * sums[2], rel=1e-5)
@@ -232,3 +236,37 @@ def test_a_softmax_model_is_distilled_on_its_pre_activation():
     for model in (soft, dense_soft):
         found = tf.function(lambda x, model=model: head.logits(model(x)))(inputs).numpy()
         np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_the_average_is_the_mean_over_the_tail_and_keeps_zeros():
+    model = small_model()
+    program = make_program(model, average=True)
+    masks = half_masks(model)
+    program.cut(masks)
+    program.hold(masks)
+    rows, valid = epoch_rows(N, BATCH, (0,), 0)
+    gains, seen = average_gains(len(rows), 0.5), []
+    for i in range(len(rows)):
+        program.run(rows[i : i + 1], valid[i : i + 1], *np.full((2, 1), 0.01, np.float32), gains[i : i + 1])
+        seen.append([v.numpy() for v in model.variables])
+    program.take_average()
+    tail = seen[len(rows) - round(0.5 * len(rows)) :]
+    for variable, *values in zip(model.variables, *tail, strict=True):
+        np.testing.assert_allclose(variable.numpy(), np.mean(values, axis=0), rtol=1e-5, atol=1e-7)
+    for one in program.prunable:
+        assert (one.variable.numpy()[~masks[one.name]] == 0).all()
+
+
+def test_batch_norm_that_the_author_called_in_inference_mode_stays_still():
+    layers = keras.layers
+    inputs = keras.Input((6, 6, 1))
+    norm = layers.BatchNormalization(name="norm")
+    x = layers.Flatten()(norm(layers.Conv2D(3, 3, name="conv")(inputs), training=False))
+    model = keras.Model(inputs, layers.Dense(3)(x))
+    before = model.get_layer("conv").kernel.numpy()
+    program = make_program(model)
+    run_epoch(program)
+    program.recalibrate(epoch_rows(N, BATCH, (0,), 0)[0])
+    assert (norm.moving_mean.numpy() == 0).all()
+    assert (norm.moving_variance.numpy() == 1).all()
+    assert (model.get_layer("conv").kernel.numpy() != before).any()
