@@ -16,6 +16,7 @@ from spiral_cli.events import Listener, Notice, StageDone
 from spiral_cli.guard import Row, monitor_mode
 from spiral_cli.models.load import load_model
 from spiral_cli.pruning.packing import pack, unpack
+from spiral_cli.pruning.patterns import refuse_unmatched
 from spiral_cli.pruning.prunable import Prunable, Skipped, find_prunable
 from spiral_cli.recipe import Recipe
 from spiral_cli.recipe.digest import student_digest
@@ -156,6 +157,7 @@ def set_up(
     Raises:
         UsageError: nothing in the student can be pruned, or a setting does not fit it.
     """
+    refuse_unknown_monitor(recipe, teacher)
     student = _initial_student(recipe, task, run)
     same = is_copy(recipe)
     head = task.head(student, recipe.teacher.output if same else "auto")
@@ -163,6 +165,8 @@ def set_up(
     if not prunable:
         reasons = "; ".join(f"{one.name}: {one.reason}" for one in skipped)
         raise UsageError(f"nothing in the student can be pruned ({reasons}); check prune.targets and prune.ignore")
+    if not isinstance(recipe.prune.allocation, str):
+        refuse_unmatched(recipe.prune.allocation, [one.name for one in prunable], "prune.allocation")
     program = student_program(recipe, task, student, head, teacher.model, prunable)
     features = _features(program, teacher, task)
     bench = Workbench(
@@ -170,6 +174,18 @@ def set_up(
     )
     _distil_dense(bench, same, listen, control)
     return bench
+
+
+def refuse_unknown_monitor(recipe: Recipe, teacher: TrainedTeacher) -> None:
+    """Check that the guard watches a metric these labels have.
+
+    Raises:
+        UsageError: it does not.
+    """
+    monitor = recipe.guard.monitor
+    if monitor not in teacher.metrics:
+        known = ", ".join(teacher.metrics)
+        raise UsageError(f"guard.monitor: '{monitor}' is not measured for these labels; there are {known}")
 
 
 def is_copy(recipe: Recipe) -> bool:

@@ -28,6 +28,9 @@ def load_model(path: str | Path) -> keras.Model:
         raise MissingError(f"there is no model at {path}; correct the path")
     if path.suffix != ".keras" or not zipfile.is_zipfile(path):
         raise MissingError(f"{path} is no .keras file, or was cut short; write it again by model.save('model.keras')")
+    # A subclassed model stores some layers under the names Keras counts up for them in a process:
+    # the file loads again only where the count starts anew.
+    keras.utils.clear_session(free_memory=False)
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # whatever a file of any origin makes Keras, h5py or zipfile raise

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from spiral_cli.distillation.features import make_projections, with_features
+from spiral_cli.errors import UsageError
 from spiral_cli.pruning.prunable import Prunable
 from spiral_cli.training.arrays import TrainingData
 from spiral_cli.training.inference import as_written
@@ -84,6 +85,7 @@ class Program:
             **{f"average/{i}": v for i, v in enumerate(self._averages)},
         }
         self._fresh = {name: v.numpy() for name, v in self._variables.items() if not name.startswith("model/")}
+        self._jit = jit
         self._chunk = tf.function(self._steps, jit_compile=jit)
         self._quick_pooling = not jit and not tf.config.get_visible_devices("GPU")
         self.recalibrate = Recalibration(model, data)
@@ -163,7 +165,16 @@ class Program:
             np.concatenate([part, np.zeros((missing, *part.shape[1:]), part.dtype)]) if missing else part
             for part in (rows, valid, rates, strengths, gains)
         ]
-        return self._chunk(self.data.x, self.data.y, self.data.weight, self.targets, *feed, tf.constant(steps)).numpy()
+        arguments = (self.data.x, self.data.y, self.data.weight, self.targets, *feed, tf.constant(steps))
+        try:
+            return self._chunk(*arguments).numpy()
+        except (tf.errors.UnimplementedError, tf.errors.InvalidArgumentError) as error:
+            if not self._jit:
+                raise
+            reason = error.message.strip().partition("\n")[0]
+            raise UsageError(
+                f"train.jit: XLA cannot compile a training step of '{self.model.name}' ({reason}); set it to false"
+            ) from error
 
     def _steps(self, x, y, weight, targets, rows, valid, rates, strengths, gains, steps):
         def one(i: tf.Tensor, sums: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -232,6 +232,7 @@ class Tied(keras.Model):
 
 
 def test_a_subclassed_model_with_a_shared_layer(folder):
+    keras.utils.clear_session()  # as in a new process: Keras stores such models under names it counts up
     keras.utils.set_random_seed(0)
     fitted(Tied(), Y, keras.losses.SparseCategoricalCrossentropy(from_logits=True)).save(folder / "my.keras")
     report, where = run(write_recipe(folder, teacher={"path": "my.keras"}))
@@ -288,7 +289,7 @@ def test_a_teacher_of_another_loss_is_refused_unless_the_recipe_says_what_to_do(
 
 def test_another_recipe_is_refused_with_what_differs_and_a_teacher_can_be_lent(folder):
     run(write_recipe(folder))
-    with pytest.raises(RunMismatchError, match=r"distill.alpha: the run has 0.5, the recipe 0.7"):
+    with pytest.raises(RunMismatchError, match=r"distill.alpha: the run has 0.9, the recipe 0.7"):
         run(write_recipe(folder, distill={"alpha": 0.7}))
     with pytest.raises(RunMismatchError, match=r"teacher.epochs"):
         run(write_recipe(folder, teacher={"model": "mlp", "epochs": 5}))
@@ -376,3 +377,33 @@ def test_a_full_disk_loses_nothing(folder, monkeypatch):
     monkeypatch.setattr(checkpoint, "write_bytes", real)
     report, where = run(recipe)
     assert_sound(report, where)
+
+
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        (
+            {"guard": {"monitor": "exact_match"}},
+            "'exact_match' is not measured for these labels",
+        ),
+        ({"prune": {"allocation": {"dense_9": 0.5}}}, "'dense_9' matches no layer"),
+        ({"prune": {"targets": ["dens_1"]}}, "did you mean 'dense_1'"),
+        ({"prune": {"ignore": ["*"]}}, "nothing in the student can be pruned"),
+        (
+            {
+                "distill": {
+                    "features": [{"teacher": "dense_1", "student": "dense_2"}, {"teacher": "x", "student": "dense_2"}]
+                }
+            },
+            "the teacher has no layer 'x'",
+        ),
+        (
+            {"train": {"jit": True}, "teacher": {"model": "lenet5", "epochs": 1}, "data": {"image_size": [16, 16]}},
+            "XLA cannot compile",
+        ),
+    ],
+    ids=["monitor", "allocation", "targets", "ignore", "features", "jit"],
+)
+def test_what_cannot_be_is_refused_in_a_sentence(folder, sections, said):
+    with pytest.raises(UsageError, match=said):
+        run(write_recipe(folder, **sections))

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
 from spiral_cli.data.download import keras_set
 from spiral_cli.data.formats import fashion_mnist as fashion
@@ -20,7 +21,7 @@ from spiral_cli.data.formats.npz import npz
 from spiral_cli.data.idx_files import read_idx
 from spiral_cli.data.load import load_dataset
 from spiral_cli.data.raw import Arrays
-from spiral_cli.errors import MissingError, UsageError
+from spiral_cli.errors import MissingError
 from spiral_cli.recipe.schema import Data
 from spiral_cli.registry import datasets
 
@@ -232,8 +233,8 @@ def test_npz_files_that_are_something_else(tmp_path):
 
 
 def test_a_format_without_any_path_is_a_mistake_of_the_recipe():
-    with pytest.raises(UsageError, match="format npz needs a path"):
-        npz(Data.model_construct(format="npz", path=None, train=None))
+    with pytest.raises(ValidationError, match="received format 'npz' without 'path'"):
+        Data(format="npz")
 
 
 # image_folder

@@ -51,7 +51,7 @@ def test_the_shortest_recipe_has_the_documented_defaults(load: Load) -> None:
     assert recipe.teacher.epochs == 15
     assert recipe.student.model == "same"
     assert recipe.prune.schedule == Schedule(kind="geometric", final_sparsity=0.9, rounds=5)
-    assert (recipe.distill.temperature, recipe.distill.alpha) == (4.0, 0.9)
+    assert (recipe.distill.temperature, recipe.distill.alpha) == (2.0, 0.9)
 
 
 @pytest.mark.parametrize(("file", "name"), [("spiral.yaml", "spiral"), ("a b!.yaml", "a-b"), ("-x.y.yaml", "x.y")])
