@@ -87,7 +87,10 @@ class Program:
         self._fresh = {name: v.numpy() for name, v in self._variables.items() if not name.startswith("model/")}
         self._jit = jit
         self._chunk = tf.function(self._steps, jit_compile=jit)
-        self._quick_pooling = not jit and not tf.config.get_visible_devices("GPU")
+        # Where the step is not compiled whole, its two parts that XLA does better on a CPU are: the
+        # update, some ten passes over every weight, in one; and the gradient of max pooling.
+        self._in_parts = not jit and not tf.config.get_visible_devices("GPU")
+        self._update = tf.function(self._apply, jit_compile=True) if self._in_parts else self._apply
         self.recalibrate = Recalibration(model, data)
         self.targets: dict[str, tf.Tensor] = {}
 
@@ -182,10 +185,8 @@ class Program:
             taken = rows[i]
             example_weight = tf.gather(weight, taken) * valid[i]
             inputs = self.data.scale(tf.gather(x, taken))
-            sums += self._step(inputs, tf.gather(y, taken), example_weight, lookup(targets, taken), strengths[i])
-            for variable, average in zip(self._averaged, self._averages, strict=True):
-                average.assign_add(gains[i] * (variable.value - average))
-            return i + 1, sums
+            here = lookup(targets, taken)
+            return i + 1, sums + self._step(inputs, tf.gather(y, taken), example_weight, here, strengths[i], gains[i])
 
         # Not tf.range: XLA would compile the program anew for every number of steps.
         start = (tf.constant(0), tf.zeros(len(self.objective.terms) + 1))
@@ -193,24 +194,30 @@ class Program:
 
     def terms(self, inputs, y, targets, training: bool) -> list[tf.Tensor]:
         """Return the objective's terms, each (batch,), for scaled inputs."""
-        with as_written(self.model), quick_pooling(self.model) if self._quick_pooling else nullcontext():
+        with as_written(self.model), quick_pooling(self.model) if self._in_parts else nullcontext():
             outputs = self._forward(inputs, training=training)
         outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
         if self.online is not None:
             targets = {**targets, **self.online(inputs)}
         return self.objective.per_example(outputs, y, targets, self.projections)
 
-    def _step(self, inputs, y, weight, targets, strength) -> tf.Tensor:
+    def _step(self, inputs, y, weight, targets, strength, gain) -> tf.Tensor:
         with tf.GradientTape() as tape:
             terms = self.terms(inputs, y, targets, True)
             loss = weighted_mean(terms[0], weight)
             if self._forward.losses:  # the model's own regularisation
                 loss += tf.add_n(self._forward.losses)
         gradients = tape.gradient(loss, [v.value for v in self.trainable])
+        self._update([None if g is None else tf.convert_to_tensor(g) for g in gradients], strength, gain)
+        return tf.stack([*(tf.reduce_sum(weight * term) for term in terms), tf.reduce_sum(weight)])
+
+    def _apply(self, gradients, strength, gain) -> None:
+        """Update all variables: pressure, optimizer, masks, running average."""
         self.optimizer.apply(self._pressed(gradients, strength), self.trainable)
         for one, mask in zip(self.prunable, self.masks, strict=True):
             one.variable.assign(one.variable * mask)
-        return tf.stack([*(tf.reduce_sum(weight * term) for term in terms), tf.reduce_sum(weight)])
+        for variable, average in zip(self._averaged, self._averages, strict=True):
+            average.assign_add(gain * (variable.value - average))
 
     def _pressed(self, gradients, strength):
         if self.pressure is None:

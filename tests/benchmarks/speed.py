@@ -72,6 +72,7 @@ def spiral_epoch(name: str, x, y):
 
     from spiral_cli import registry
     from spiral_cli.data.preprocessing import Preprocessing
+    from spiral_cli.pruning.granularity import Unstructured
     from spiral_cli.pruning.masks import make_masks
     from spiral_cli.pruning.prunable import find_prunable
     from spiral_cli.tasks.classification import Head
@@ -101,7 +102,9 @@ def spiral_epoch(name: str, x, y):
     )
     program.set_targets({"logits": np.random.default_rng(0).normal(size=(len(x), 10)).astype(np.float32)})
     scores = {key: np.abs(weight) for key, weight in program.weights().items()}
-    masks = make_masks(scores, 1 - SPARSITY, allocation=registry.allocations.get("global"))
+    masks = make_masks(
+        scores, 1 - SPARSITY, allocation=registry.allocations.get("global"), granularity=Unstructured()
+    )
     program.cut(masks)
     program.hold(masks)
     count = iter(range(10**6))
