@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from spiral_cli import registry
 from spiral_cli.cut import REMAKES_PER_EPOCH, Cut, cut_steps
 from spiral_cli.evaluate import measure_size
 from spiral_cli.events import Listener, RoundDone
@@ -23,7 +22,6 @@ from spiral_cli.student import Workbench
 from spiral_cli.training.build import make_stage
 from spiral_cli.training.checkpoint import remove_states
 from spiral_cli.training.control import Control
-from spiral_cli.training.evidence import Collector
 from spiral_cli.training.loop import Stage, Trained, train_stage
 from spiral_cli.training.plan import average_gains, stage_seed
 from spiral_cli.training.resume import Masks
@@ -90,7 +88,7 @@ def round_stage(bench: Workbench, attempt: Attempt) -> Stage:
         key=(recipe.seed, 2, attempt.round, attempt.attempt),
     )
     steps = len(stage.rates)
-    per_epoch = 1 if needs(prune.criterion) else REMAKES_PER_EPOCH
+    per_epoch = 1 if bench.collect else REMAKES_PER_EPOCH  # evidence costs a pass over some batches
     remakes = cut_steps(stage.epochs, steps, prune.cut, per_epoch)
     tail = min(recipe.train.average, 1.0 - remakes[-1] / steps)  # only masks that stay can be averaged
     stage = replace(stage, remakes=remakes, gains=average_gains(steps, tail))
@@ -99,11 +97,6 @@ def round_stage(bench: Workbench, attempt: Attempt) -> Stage:
     strength = pressure_strength(prune.pressure.strength, attempt.density)
     course = [pressure_course(step / steps, prune.cut) for step in range(steps)]
     return replace(stage, strengths=np.float32(strength) * np.array(course, np.float32))
-
-
-def needs(criterion: str) -> tuple[str, ...]:
-    """Return what evidence a criterion asks for."""
-    return tuple(registry.criteria.part(criterion).facts.get("needs", ()))
 
 
 def begin(bench: Workbench, rows: Sequence[Row], stage: Stage) -> Masks:
@@ -120,15 +113,13 @@ def begin(bench: Workbench, rows: Sequence[Row], stage: Stage) -> Masks:
 
 def make_cut(bench: Workbench, attempt: Attempt, rows: Sequence[Row], stage: Stage, masks: Masks) -> Cut:
     """Return the pruning of one try, from the masks of the last accepted state."""
-    prune = bench.recipe.prune
-    evidence = needs(prune.criterion)
     return Cut(
-        settings=prune,
+        settings=bench.recipe.prune,
         within=masks,
         start=accepted_density(rows),
         end=attempt.density,
         steps=stage.remakes,
-        collect=Collector(bench.program, evidence, bench.recipe.seed) if evidence else None,
+        collect=bench.collect,
         key=stage.key,
         batch_size=stage.batch_size,
     )

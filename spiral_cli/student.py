@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from spiral_cli import registry
 from spiral_cli.distillation.targets import ensemble_logits
 from spiral_cli.errors import UsageError
 from spiral_cli.evaluate import Evaluator
@@ -26,6 +27,7 @@ from spiral_cli.teacher import TrainedTeacher
 from spiral_cli.training.build import make_stage, student_program
 from spiral_cli.training.checkpoint import read_state, remove_states, write_state
 from spiral_cli.training.control import Control
+from spiral_cli.training.evidence import Collector
 from spiral_cli.training.loop import train_stage
 from spiral_cli.training.plan import stage_seed
 from spiral_cli.training.program import Program
@@ -44,6 +46,7 @@ class Workbench:
         program: the compiled training step.
         prunable, skipped: what masks may cover, and what not with the reason.
         features: the teacher's cached features and their energies.
+        collect: gives the criterion its evidence, or None where it needs none.
         logits: training logits of past teachers, by round; 0 is the original teacher.
     """
 
@@ -56,6 +59,7 @@ class Workbench:
     prunable: tuple[Prunable, ...]
     skipped: tuple[Skipped, ...]
     features: Mapping[str, np.ndarray]
+    collect: Collector | None
     logits: dict[int, np.ndarray] = field(default_factory=dict)
 
     @property
@@ -168,9 +172,18 @@ def set_up(
     if not isinstance(recipe.prune.allocation, str):
         refuse_unmatched(recipe.prune.allocation, [one.name for one in prunable], "prune.allocation")
     program = student_program(recipe, task, student, head, teacher.model, prunable)
-    features = _features(program, teacher, task)
+    needs = registry.criteria.part(recipe.prune.criterion).facts.get("needs", ())
     bench = Workbench(
-        recipe, task, run, teacher, Evaluator(task, student, head), program, tuple(prunable), tuple(skipped), features
+        recipe=recipe,
+        task=task,
+        run=run,
+        teacher=teacher,
+        evaluator=Evaluator(task, student, head),
+        program=program,
+        prunable=tuple(prunable),
+        skipped=tuple(skipped),
+        features=_features(program, teacher, task),
+        collect=Collector(program, needs, recipe.seed) if needs else None,
     )
     _distil_dense(bench, same, listen, control)
     return bench

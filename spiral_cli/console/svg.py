@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import CONSOLE_SVG_FORMAT, Console
 
 from spiral_cli.console.closing import report_text
 from spiral_cli.console.table import rounds_table
@@ -15,6 +16,8 @@ from spiral_cli.console.texts import teacher_line
 from spiral_cli.events import StageDone
 
 WIDTH = 110
+# A picture that loads nothing: the reader's own fixed-width font instead of one from the network.
+FORMAT = re.sub(r"@font-face {{.*?}}\n\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL).replace("Fira Code, ", "")
 
 
 def report_svg(report: Mapping[str, Any], root: Path, title: str) -> str:
@@ -41,4 +44,4 @@ def report_svg(report: Mapping[str, Any], root: Path, title: str) -> str:
     if report["rounds"]:
         console.print(rounds_table(report["rounds"], monitor, WIDTH))
     console.print(report_text(report, root), markup=False)
-    return console.export_svg(title=title, unique_id="spiral")
+    return console.export_svg(title=title, unique_id="spiral", code_format=FORMAT)

@@ -102,9 +102,7 @@ def spiral_epoch(name: str, x, y):
     )
     program.set_targets({"logits": np.random.default_rng(0).normal(size=(len(x), 10)).astype(np.float32)})
     scores = {key: np.abs(weight) for key, weight in program.weights().items()}
-    masks = make_masks(
-        scores, 1 - SPARSITY, allocation=registry.allocations.get("global"), granularity=Unstructured()
-    )
+    masks = make_masks(scores, 1 - SPARSITY, allocation=registry.allocations.get("global"), granularity=Unstructured())
     program.cut(masks)
     program.hold(masks)
     count = iter(range(10**6))
