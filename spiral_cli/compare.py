@@ -12,6 +12,7 @@ from spiral_cli.guard import drop, monitor_mode
 from spiral_cli.models.load import load_model
 from spiral_cli.pruning.prunable import find_prunable
 from spiral_cli.recipe import Recipe
+from spiral_cli.student import is_copy, refuse_unknown_monitor
 from spiral_cli.tasks.image_classification import ImageClassification
 from spiral_cli.training.device import use_device
 
@@ -29,8 +30,10 @@ def compare(recipe: Recipe, student: Path, teacher: Path | None) -> dict[str, An
     """
     use_device(recipe.device, recipe.seed)
     task = build_task(recipe)
-    ours = measure(recipe, task, student)
-    theirs = measure(recipe, task, teacher) if teacher is not None else None
+    output = recipe.teacher.output
+    ours = measure(recipe, task, student, output if is_copy(recipe) else "auto")
+    theirs = measure(recipe, task, teacher, output) if teacher is not None else None
+    refuse_unknown_monitor(recipe, ours["metrics"]["test"])
     guard, lost = recipe.guard, None
     if theirs is not None:
         mode = monitor_mode(guard.monitor, guard.mode)
@@ -38,13 +41,13 @@ def compare(recipe: Recipe, student: Path, teacher: Path | None) -> dict[str, An
     return {"monitor": guard.monitor, "student": ours, "teacher": theirs, "drop": lost}
 
 
-def measure(recipe: Recipe, task: ImageClassification, path: Path) -> dict[str, Any]:
-    """Return what `compare` says of one model."""
+def measure(recipe: Recipe, task: ImageClassification, path: Path, output: str) -> dict[str, Any]:
+    """Return what `compare` says of one model, whose ``output`` is read as the recipe says."""
     if not path.is_file():
         raise MissingError(f"there is no model {path}; run spiral compress first, or name a .keras file")
     model = load_model(path)
     prunable, _ = find_prunable(model, recipe.prune.targets, recipe.prune.ignore)
-    evaluator = Evaluator(task, model, task.head(model))
+    evaluator = Evaluator(task, model, task.head(model, output))
     size = measure_size(model, prunable)
     raw, packed = bytes_on_disk(path)
     return {

@@ -10,8 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from spiral_cli import registry
-from spiral_cli.errors import SpiralError
+from spiral_cli import __version__, registry
+from spiral_cli.errors import DiskFullError, SpiralError
 from spiral_cli.evaluate import Evaluator, measure_size
 from spiral_cli.events import Listener, Notice
 from spiral_cli.export.artifact import Chosen, failed, prove
@@ -121,7 +121,8 @@ def choose(bench: Workbench, rows: Sequence[Row]) -> tuple[Row | None, Path]:
     row = select(rows, bench.recipe.select, bench.recipe.guard.max_drop)
     if row is not None:
         return row, bench.run.round(row["round"]).student
-    return min(rows, key=lambda one: one["drop"], default=None), bench.run.best_failed
+    row = min(rows, key=lambda one: one["drop"], default=None)
+    return row, bench.run.round(row["round"]).failed(row["attempt"]) if row else bench.run.student
 
 
 def describe(bench: Workbench, chosen: Chosen, row: Row) -> dict[str, Any]:
@@ -157,6 +158,8 @@ def export(kind: str, chosen: Chosen, listen: Listener) -> Mapping[str, Any]:
     """Export the student as ``kind`` and prove the file; a failure is an entry, not the end of the run."""
     try:
         return prove(kind, registry.exporters.get(kind)(chosen), chosen)
+    except DiskFullError:
+        raise
     except (SpiralError, ValueError, RuntimeError) as error:
         listen(Notice(f"export to {kind} failed: {error}", "warning"))
         return failed(kind, str(error))
@@ -164,8 +167,8 @@ def export(kind: str, chosen: Chosen, listen: Listener) -> Mapping[str, Any]:
 
 def versions() -> dict[str, str]:
     """Return the versions of what decides the result."""
-    found = {"python": platform.python_version()}
-    for package in ("spiral-cli", "tensorflow", "keras", "numpy"):
+    found = {"python": platform.python_version(), "spiral": __version__}
+    for package in ("tensorflow", "keras", "numpy"):
         try:
             found[package] = version(package)
         except PackageNotFoundError:

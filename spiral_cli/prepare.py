@@ -42,6 +42,7 @@ def open_run(recipe: Recipe, run: RunFolder, *, fresh: bool = False, teacher_fro
             run.clear()
         else:
             refuse_other(recipe, run)
+            forget_unfinished(recipe, run)
     write_text(run.recipe, dump(recipe))
     if teacher_from is not None and Ledger(run).find("teacher") is None:
         take_teacher(recipe, run, RunFolder(teacher_from))
@@ -64,6 +65,23 @@ def refuse_other(recipe: Recipe, run: RunFolder) -> None:
                 + "\n  ".join(lines or ["(its recipe.yaml is missing)"])
                 + "\ngive --run another folder (with --teacher-from to reuse a teacher), or start over with --fresh"
             )
+
+
+def forget_unfinished(recipe: Recipe, run: RunFolder) -> None:
+    """Remove the states of stages that another recipe began and did not finish; they must not be continued."""
+    if not run.recipe.is_file():
+        return
+    before = load_recipe(run.recipe)
+    if teacher_digest(before) != teacher_digest(recipe):
+        remove_all(run.root, "teacher*.spiral")
+    if student_digest(before) != student_digest(recipe):
+        remove_all(run.root, "rounds/*/attempt-*.spiral")
+
+
+def remove_all(folder: Path, pattern: str) -> None:
+    """Remove the files below ``folder`` that match a glob."""
+    for path in folder.glob(pattern):
+        path.unlink()
 
 
 def take_teacher(recipe: Recipe, run: RunFolder, other: RunFolder) -> None:

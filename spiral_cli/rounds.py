@@ -154,5 +154,7 @@ def store(bench: Workbench, row: Row, rows: Sequence[Row], masks: Masks) -> tupl
         return bench.keep(row["round"], masks)
     best = min((other["drop"] for other in rows), default=np.inf)
     if not any(other["accepted"] for other in rows) and row["drop"] < best:
-        save_model(bench.model, bench.run.best_failed)
+        file = bench.run.round(row["round"]).failed(row["attempt"])
+        save_model(bench.model, file)
+        return (file,)
     return ()

@@ -35,6 +35,10 @@ class RoundFolder:
         """Exact variables and masks of the accepted student, from which the next round goes on."""
         return self.root / "state.spiral"
 
+    def failed(self, attempt: int) -> Path:
+        """A student that missed the budget, kept where it was the best so far and none had met it."""
+        return self.root / f"outside-budget-{attempt}.keras"
+
     def checkpoint(self, attempt: int) -> Path:
         """The training state of a try that is under way."""
         return self.root / f"attempt-{attempt}.spiral"
@@ -92,11 +96,6 @@ class RunFolder:
         return self.root / "tensorboard"
 
     @property
-    def best_failed(self) -> Path:
-        """The best student that missed the budget, kept while no round has met it."""
-        return self.root / "rounds" / "best-outside-budget.keras"
-
-    @property
     def lock(self) -> Path:
         """Held by the process that works in this folder."""
         return self.root / ".lock"
@@ -122,7 +121,8 @@ class RunFolder:
             self.root.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.lock)
         try:
-            lock.acquire(timeout=0)
+            with disk_errors(self.root):
+                lock.acquire(timeout=0)
         except Timeout:
             raise RunMismatchError(
                 f"{self.root} is in use by another spiral process; wait for it, stop it, or give --run another folder"

@@ -161,7 +161,7 @@ def set_up(
     Raises:
         UsageError: nothing in the student can be pruned, or a setting does not fit it.
     """
-    refuse_unknown_monitor(recipe, teacher)
+    refuse_unknown_monitor(recipe, teacher.metrics)
     student = _initial_student(recipe, task, run)
     same = is_copy(recipe)
     head = task.head(student, recipe.teacher.output if same else "auto")
@@ -189,15 +189,15 @@ def set_up(
     return bench
 
 
-def refuse_unknown_monitor(recipe: Recipe, teacher: TrainedTeacher) -> None:
+def refuse_unknown_monitor(recipe: Recipe, metrics: Mapping[str, float]) -> None:
     """Check that the guard watches a metric these labels have.
 
     Raises:
         UsageError: it does not.
     """
     monitor = recipe.guard.monitor
-    if monitor not in teacher.metrics:
-        known = ", ".join(teacher.metrics)
+    if monitor not in metrics:
+        known = ", ".join(metrics)
         raise UsageError(f"guard.monitor: '{monitor}' is not measured for these labels; there are {known}")
 
 

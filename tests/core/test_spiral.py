@@ -223,8 +223,9 @@ class Tied(keras.Model):
 
     def __init__(self, **options):
         super().__init__(**options)
-        self.flat, self.first = layers.Flatten(), layers.Dense(16, activation="relu")
-        self.shared, self.last = layers.Dense(16, activation="relu"), layers.Dense(3)
+        # Named, since Keras stores one of them under a name that otherwise depends on the process.
+        self.flat, self.first = layers.Flatten(name="flat"), layers.Dense(16, activation="relu", name="first")
+        self.shared, self.last = layers.Dense(16, activation="relu", name="shared"), layers.Dense(3, name="last")
 
     def call(self, x):
         x = self.first(self.flat(x))
@@ -232,7 +233,6 @@ class Tied(keras.Model):
 
 
 def test_a_subclassed_model_with_a_shared_layer(folder):
-    keras.utils.clear_session()  # as in a new process: Keras stores such models under names it counts up
     keras.utils.set_random_seed(0)
     fitted(Tied(), Y, keras.losses.SparseCategoricalCrossentropy(from_logits=True)).save(folder / "my.keras")
     report, where = run(write_recipe(folder, teacher={"path": "my.keras"}))
@@ -407,3 +407,23 @@ def test_a_full_disk_loses_nothing(folder, monkeypatch):
 def test_what_cannot_be_is_refused_in_a_sentence(folder, sections, said):
     with pytest.raises(UsageError, match=said):
         run(write_recipe(folder, **sections))
+
+
+def test_a_stage_that_another_recipe_began_is_not_continued(folder):
+    events: list = []
+    with pytest.raises(InterruptedRun):
+        run(write_recipe(folder), listen=events.append, control=Control(interrupted=lambda: len(events) > 4))
+    assert (folder / "run" / "teacher.spiral").exists()
+    recipe = write_recipe(folder, teacher={"model": "mlp", "epochs": 4, "learning_rate": 0.01, "batch_size": 32})
+    changed, _ = run(recipe)
+    whole, _ = run(recipe, "whole")
+    assert changed["teacher"] == whole["teacher"]
+
+
+def test_a_failed_student_that_is_damaged_is_made_again(folder):
+    recipe = write_recipe(folder, guard={"monitor": "loss", "max_drop": 0.0, "patience": 1}, train={"epochs": 1})
+    first, where = run(recipe)
+    where.report.unlink()
+    where.round(1).failed(1).write_bytes(b"no model")
+    again, _ = run(recipe)
+    assert again["selected"]["metrics"] == first["selected"]["metrics"]
