@@ -223,13 +223,13 @@ class Tied(keras.Model):
 
     def __init__(self, **options):
         super().__init__(**options)
-        # Named, since Keras stores one of them under a name that otherwise depends on the process.
+        # Keras stores attributes that sort after "layers" under names that depend on the process.
         self.flat, self.first = layers.Flatten(name="flat"), layers.Dense(16, activation="relu", name="first")
-        self.shared, self.last = layers.Dense(16, activation="relu", name="shared"), layers.Dense(3, name="last")
+        self.again, self.last = layers.Dense(16, activation="relu", name="shared"), layers.Dense(3, name="last")
 
     def call(self, x):
         x = self.first(self.flat(x))
-        return self.last(self.shared(self.shared(x)))
+        return self.last(self.again(self.again(x)))
 
 
 def test_a_subclassed_model_with_a_shared_layer(folder):
