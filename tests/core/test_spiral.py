@@ -217,7 +217,7 @@ def test_frozen_layers_and_inference_batch_norm_stay_as_they_are(folder):
     assert any("frozen" in one["reason"] for one in report["not_pruned"])
 
 
-@keras.saving.register_keras_serializable("spiral_tests")
+@keras.saving.register_keras_serializable("whole_spiral")
 class Tied(keras.Model):
     """A subclassed model whose two steps share one layer."""
 
