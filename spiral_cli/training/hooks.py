@@ -1,4 +1,4 @@
-"""Replacing the `call` of layers for the time of a trace, without touching the model."""
+"""Replacing a method of layers for the time of a trace, without touching the model."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import keras
 
 
 @contextmanager
-def hooked(calls: Mapping[keras.layers.Layer, Callable]) -> Iterator[None]:
-    """Let each layer use the given function as its ``call`` inside the block."""
+def hooked(calls: Mapping[keras.layers.Layer, Callable], method: str = "call") -> Iterator[None]:
+    """Let each layer use the given function as its ``method`` inside the block."""
     for layer, call in calls.items():
-        layer.call = call
+        setattr(layer, method, call)
     try:
         yield
     finally:
         for layer in calls:
-            del layer.call
+            delattr(layer, method)

@@ -17,10 +17,11 @@ from spiral_cli.distillation.features import make_projections, with_features
 from spiral_cli.errors import UsageError
 from spiral_cli.pruning.prunable import Prunable
 from spiral_cli.training.arrays import TrainingData
+from spiral_cli.training.halves import halves, separable
 from spiral_cli.training.inference import as_written
 from spiral_cli.training.objective import Objective
-from spiral_cli.training.pooling import quick_pooling
 from spiral_cli.training.recalibrate import Recalibration
+from spiral_cli.training.winograd import quick_convolutions
 
 CHUNK_STEPS = 64  # the longest run of steps between two looks at the clock and at Ctrl-C
 State = dict[str, np.ndarray]
@@ -87,9 +88,10 @@ class Program:
         self._fresh = {name: v.numpy() for name, v in self._variables.items() if not name.startswith("model/")}
         self._jit = jit
         self._chunk = tf.function(self._steps, jit_compile=jit)
-        # Where the step is not compiled whole, its two parts that XLA does better on a CPU are: the
-        # update, some ten passes over every weight, in one; and the gradient of max pooling.
+        # Where the step is not compiled whole, a CPU is faster with the update, some ten passes over
+        # every weight, in one by XLA; with convolutions of fewer multiplications; and in halves.
         self._in_parts = not jit and not tf.config.get_visible_devices("GPU")
+        self._in_halves = self._in_parts and separable(model)
         self._update = tf.function(self._apply, jit_compile=True) if self._in_parts else self._apply
         self.recalibrate = Recalibration(model, data)
         self.targets: dict[str, tf.Tensor] = {}
@@ -194,16 +196,24 @@ class Program:
 
     def terms(self, inputs, y, targets, training: bool) -> list[tf.Tensor]:
         """Return the objective's terms, each (batch,), for scaled inputs."""
-        with as_written(self.model), quick_pooling(self.model) if self._in_parts else nullcontext():
+        with as_written(self.model), quick_convolutions(self.model) if self._in_parts else nullcontext():
             outputs = self._forward(inputs, training=training)
         outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
         if self.online is not None:
             targets = {**targets, **self.online(inputs)}
         return self.objective.per_example(outputs, y, targets, self.projections)
 
+    def _side_by_side(self, inputs, y, targets) -> list[tf.Tensor]:
+        """Return the training's `terms` of a whole batch, computed in halves where that is the same."""
+        if not self._in_halves or inputs.shape[0] % 2:
+            return self.terms(inputs, y, targets, True)
+        split = zip(halves(inputs), halves(y), *(halves(value) for value in targets.values()), strict=True)
+        both = [self.terms(x, labels, dict(zip(targets, rest, strict=True)), True) for x, labels, *rest in split]
+        return [tf.concat(parts, axis=0) for parts in zip(*both, strict=True)]
+
     def _step(self, inputs, y, weight, targets, strength, gain) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            terms = self.terms(inputs, y, targets, True)
+            terms = self._side_by_side(inputs, y, targets)
             loss = weighted_mean(terms[0], weight)
             if self._forward.losses:  # the model's own regularisation
                 loss += tf.add_n(self._forward.losses)

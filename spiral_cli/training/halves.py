@@ -1,0 +1,28 @@
+"""Halves of a batch side by side on a CPU: one operation seldom keeps two cores busy, two chains of them do."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+COUPLING = (  # what makes one example's output depend on the others, or counts its calls
+    keras.layers.BatchNormalization,
+    keras.layers.SpectralNormalization,
+    keras.layers.ActivityRegularization,
+    keras.layers.Lambda,
+)
+
+
+def separable(model: keras.Model) -> bool:
+    """Say whether ``model`` surely treats every example of a batch by itself: Keras' own layers but a few."""
+    return all(
+        type(layer).__module__.startswith("keras.")
+        and not isinstance(layer, COUPLING)
+        and getattr(layer, "activity_regularizer", None) is None
+        for layer in model._flatten_layers()
+    )
+
+
+def halves(tensor: tf.Tensor) -> list[tf.Tensor]:
+    """Split ``tensor`` (batch, …) of even batch in two; a scalar belongs to both."""
+    return tf.split(tensor, 2) if tensor.shape.rank else [tensor, tensor]
