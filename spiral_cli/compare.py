@@ -8,11 +8,11 @@ from typing import Any
 from spiral_cli.compress import build_task
 from spiral_cli.errors import MissingError
 from spiral_cli.evaluate import Evaluator, bytes_on_disk, layer_sizes, measure_size
+from spiral_cli.fitting import is_copy, refuse_unknown_monitor
 from spiral_cli.guard import drop, monitor_mode
 from spiral_cli.models.load import load_model
 from spiral_cli.pruning.prunable import find_prunable
 from spiral_cli.recipe import Recipe
-from spiral_cli.student import is_copy, refuse_unknown_monitor
 from spiral_cli.tasks.image_classification import ImageClassification
 from spiral_cli.training.device import use_device
 

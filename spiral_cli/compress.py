@@ -15,13 +15,14 @@ from spiral_cli.errors import DiskFullError, SpiralError
 from spiral_cli.evaluate import Evaluator, measure_size
 from spiral_cli.events import Listener, Notice
 from spiral_cli.export.artifact import Chosen, failed, prove
+from spiral_cli.fitting import rehearse
 from spiral_cli.guard import Row
 from spiral_cli.models.load import load_model
 from spiral_cli.prepare import open_run
 from spiral_cli.recipe import Recipe
 from spiral_cli.report.build import build_report, rounds_csv
 from spiral_cli.rounds import run_rounds
-from spiral_cli.run import RunFolder, atomic_path, write_json, write_text
+from spiral_cli.run import Ledger, RunFolder, atomic_path, write_json, write_text
 from spiral_cli.select import select
 from spiral_cli.student import Workbench, set_up
 from spiral_cli.tasks.image_classification import ImageClassification
@@ -48,6 +49,8 @@ def compress(
         open_run(recipe, run, fresh=fresh, teacher_from=teacher_from)
         use_device(recipe.device, recipe.seed)
         task = build_task(recipe)
+        if Ledger(run).find("teacher") is None:
+            rehearse(recipe, task)
         teacher = train_or_load_teacher(recipe, task, run, listen=listen, control=control)
         bench = set_up(recipe, task, teacher, run, listen=listen, control=control)
         try:

@@ -14,7 +14,7 @@ import numpy as np
 
 from spiral_cli.cut import REMAKES_PER_EPOCH, Cut, cut_steps
 from spiral_cli.evaluate import measure_size
-from spiral_cli.events import Listener, RoundDone
+from spiral_cli.events import Listener, Notice, RoundDone
 from spiral_cli.guard import Attempt, Row, accepted_density, drop, monitor_mode, next_attempt, within_budget
 from spiral_cli.pruning.pressure import pressure_course, pressure_strength
 from spiral_cli.pruning.schedules import sparsities
@@ -45,7 +45,18 @@ def run_rounds(bench: Workbench, *, listen: Listener, control: Control) -> list[
         control.check()
         rows.append(turn(bench, attempt, rows, listen, control))
         listen(RoundDone(rows[-1]))
+    if 1.0 > accepted_density(rows) > 1.0 - schedule[-1] + 1e-9:
+        listen(Notice(ended_early(rows, schedule[-1], bench.recipe.guard.max_drop)))
     return rows
+
+
+def ended_early(rows: Sequence[Row], asked: float, max_drop: float) -> str:
+    """Return why the spiral ends above the density that its schedule asked for."""
+    reached = 1.0 - accepted_density(rows)
+    return (
+        f"the schedule's sparsity of {asked:g} cost more than max_drop {max_drop:g}; the spiral ends at "
+        f"{reached:.4g}. More train.epochs or prune.schedule.rounds, or a larger guard.max_drop, may reach further"
+    )
 
 
 def turn(bench: Workbench, attempt: Attempt, rows: Sequence[Row], listen: Listener, control: Control) -> Row:

@@ -11,14 +11,13 @@ import numpy as np
 
 from spiral_cli import registry
 from spiral_cli.distillation.targets import ensemble_logits
-from spiral_cli.errors import UsageError
 from spiral_cli.evaluate import Evaluator
 from spiral_cli.events import Listener, Notice, StageDone
+from spiral_cli.fitting import fit_student, is_copy, other_sparsity, refuse_unknown_monitor
 from spiral_cli.guard import Row, monitor_mode
 from spiral_cli.models.load import load_model
 from spiral_cli.pruning.packing import pack, unpack
-from spiral_cli.pruning.patterns import refuse_unmatched
-from spiral_cli.pruning.prunable import Prunable, Skipped, find_prunable
+from spiral_cli.pruning.prunable import Prunable, Skipped
 from spiral_cli.recipe import Recipe
 from spiral_cli.recipe.digest import student_digest
 from spiral_cli.run import Ledger, RunFolder
@@ -163,53 +162,31 @@ def set_up(
     """
     refuse_unknown_monitor(recipe, teacher.metrics)
     student = _initial_student(recipe, task, run)
-    same = is_copy(recipe)
-    head = task.head(student, recipe.teacher.output if same else "auto")
-    prunable, skipped = find_prunable(student, recipe.prune.targets, recipe.prune.ignore)
-    if not prunable:
-        reasons = "; ".join(f"{one.name}: {one.reason}" for one in skipped)
-        raise UsageError(f"nothing in the student can be pruned ({reasons}); check prune.targets and prune.ignore")
-    if not isinstance(recipe.prune.allocation, str):
-        refuse_unmatched(recipe.prune.allocation, [one.name for one in prunable], "prune.allocation")
-    program = student_program(recipe, task, student, head, teacher.model, prunable)
+    fit = fit_student(recipe, task, teacher.model, student)
+    if sentence := other_sparsity(recipe, fit.prunable):
+        listen(Notice(sentence))
+    program = student_program(recipe, task, student, fit.head, teacher.model, fit.prunable)
     needs = registry.criteria.part(recipe.prune.criterion).facts.get("needs", ())
     bench = Workbench(
         recipe=recipe,
         task=task,
         run=run,
         teacher=teacher,
-        evaluator=Evaluator(task, student, head),
+        evaluator=Evaluator(task, student, fit.head),
         program=program,
-        prunable=tuple(prunable),
-        skipped=tuple(skipped),
+        prunable=fit.prunable,
+        skipped=fit.skipped,
         features=_features(program, teacher, task),
         collect=Collector(program, needs, recipe.seed) if needs else None,
     )
-    _distil_dense(bench, same, listen, control)
+    _distil_dense(bench, is_copy(recipe), listen, control)
     return bench
-
-
-def refuse_unknown_monitor(recipe: Recipe, metrics: Mapping[str, float]) -> None:
-    """Check that the guard watches a metric these labels have.
-
-    Raises:
-        UsageError: it does not.
-    """
-    monitor = recipe.guard.monitor
-    if monitor not in metrics:
-        known = ", ".join(metrics)
-        raise UsageError(f"guard.monitor: '{monitor}' is not measured for these labels; there are {known}")
-
-
-def is_copy(recipe: Recipe) -> bool:
-    """Say whether the student is a copy of the teacher."""
-    student = recipe.student
-    return student.path is None and student.builder is None and student.application is None and student.model == "same"
 
 
 def _initial_student(recipe: Recipe, task: ImageClassification, run: RunFolder) -> keras.Model:
     if is_copy(recipe):
         return load_model(run.teacher)
+    keras.utils.clear_session(free_memory=False)  # the names that Keras counts up do not depend on what ran before
     keras.utils.set_random_seed(recipe.seed + 1)
     return task.build_model(recipe.student)
 

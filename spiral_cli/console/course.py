@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import median
 
-from spiral_cli.console.texts import duration
+from spiral_cli.console.texts import counted, duration
 from spiral_cli.events import EpochDone, Event, Progress, RoundDone, StageDone, StageStarted
 from spiral_cli.recipe import Recipe
 from spiral_cli.recipe.schema import Schedule
@@ -109,7 +109,7 @@ class Course:
         pace, rounds = self.pace.get("round"), self.rounds - self.accepted
         if pace is None:
             return None
-        each = f"{rounds} round{'s' if rounds > 1 else ''} of {self.round_epochs} epochs"
+        each = f"{counted(rounds, 'round')} of {counted(self.round_epochs, 'epoch')}"
         return f"estimate: {duration(pace * rounds * self.round_epochs)} for {each}, if none is rolled back"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Self, TextIO
 
 from spiral_cli.console.course import Course
-from spiral_cli.console.texts import epoch_line, number, round_line, teacher_line
+from spiral_cli.console.texts import counted, epoch_line, number, round_line, teacher_line
 from spiral_cli.events import EpochDone, Event, Notice, Progress, RoundDone, StageDone, StageStarted
 from spiral_cli.recipe.schema import Guard
 
@@ -54,7 +54,7 @@ class PlainConsole:
     def stage_started(self, event: StageStarted) -> None:
         """Name the stage, and where it goes on."""
         onward = f", going on after epoch {event.first_epoch}" if event.first_epoch else ""
-        self.say(f"{event.title}: {event.epochs} epochs{onward}")
+        self.say(f"{event.title}: {counted(event.epochs, 'epoch')}{onward}")
 
     def progress(self, event: Progress) -> None:
         """Stay silent between epochs."""

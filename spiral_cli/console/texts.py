@@ -33,6 +33,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def counted(count: int, noun: str) -> str:
+    """Return ``1 epoch`` or ``2 epochs``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def size(count: int) -> str:
     """Return a number of bytes in decimal units, as ``ls -h --si`` would."""
     for unit, factor in (("B", 1), ("kB", 10**3), ("MB", 10**6)):

@@ -62,7 +62,8 @@ def existing(path: str | Path, key: str) -> Path:
     """
     if not Path(path).exists():
         raise MissingError(
-            f"data.{key}: there is no file or folder {path}; correct the path (it is relative to the recipe)"
+            f"data.{key}: there is no file or folder {path}; correct the path (in a recipe it is "
+            "relative to the recipe's folder, in --set to the working directory)"
         )
     return Path(path)
 

@@ -87,12 +87,32 @@ def per_layer(finals: Mapping[str, float], final_sparsity: float) -> Allocation:
         step = math.log(density) / math.log1p(-final_sparsity)
         counts = {}
         for name, array in scores.items():
-            final = next((value for pattern, value in finals.items() if matches(pattern, spellings(name))), None)
+            final = _named(finals, name)
             here = density if final is None else (1.0 - final) ** step
             counts[name] = min(max(round(here * array.size), required(array)), possible(array))
         return counts
 
     return allocate
+
+
+def final_density(finals: Mapping[str, float], density: float, sizes: Mapping[str, int]) -> float:
+    """Return the density at which `per_layer` ends in all.
+
+    Args:
+        finals: final sparsity by layer pattern.
+        density: of layers without a number.
+        sizes: weights by layer.
+    """
+    kept = 0.0
+    for name, size in sizes.items():
+        final = _named(finals, name)
+        kept += size * (density if final is None else 1.0 - final)
+    return kept / sum(sizes.values())
+
+
+def _named(finals: Mapping[str, float], name: str) -> float | None:
+    """Return the number of the first pattern that matches the layer, or None."""
+    return next((value for pattern, value in finals.items() if matches(pattern, spellings(name))), None)
 
 
 def split(shares: Mapping[str, float], scores: Scores, density: float) -> Counts:

@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, Field, Tag, model_validator
 
 from spiral_cli import registry
 from spiral_cli.errors import did_you_mean
+from spiral_cli.recipe.applications import Application
 from spiral_cli.recipe.section import Finding, NameIn, Section, forms, listed, repeated, sources
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -111,7 +112,7 @@ class Teacher(Section):
     builder: Builder | None = Field(
         default=None, description="package.module:function that returns a Keras model, trained if epochs > 0"
     )
-    application: Text | None = Field(default=None, description="a keras.applications name")
+    application: Annotated[str, Application()] | None = Field(default=None, description="a keras.applications name")
     weights: Path | None = Field(
         default=None, description="start an application from imagenet, or from this weights file"
     )
@@ -142,7 +143,7 @@ class Student(Section):
 
     path: Path | None = Field(default=None, description="a .keras file")
     builder: Builder | None = Field(default=None, description="package.module:function that returns a Keras model")
-    application: Text | None = Field(default=None, description="a keras.applications name")
+    application: Annotated[str, Application()] | None = Field(default=None, description="a keras.applications name")
     model: Annotated[str, NameIn(registry.models, also=("same",))] | None = Field(
         default_factory=lambda known: None if any(known.values()) else "same",
         description="same (the default: a copy of the teacher), or a built-in model",

@@ -13,7 +13,7 @@ import yaml
 
 from spiral_cli.compress import compress
 from spiral_cli.errors import DivergedError, InterruptedRun, RunMismatchError, SpiralError, UsageError
-from spiral_cli.events import Notice, silent
+from spiral_cli.events import Event, Notice, silent
 from spiral_cli.pruning.prunable import find_prunable
 from spiral_cli.recipe import load_recipe
 from spiral_cli.run import RunFolder
@@ -405,8 +405,38 @@ def test_a_full_disk_loses_nothing(folder, monkeypatch):
     ids=["monitor", "allocation", "targets", "ignore", "features", "jit"],
 )
 def test_what_cannot_be_is_refused_in_a_sentence(folder, sections, said):
+    heard: list[Event] = []
     with pytest.raises(UsageError, match=said):
-        run(write_recipe(folder, **sections))
+        run(write_recipe(folder, **sections), listen=heard.append)
+    if "XLA" not in said:  # which is known only once a step is compiled
+        assert heard == [], "the teacher trained first"
+
+
+def test_a_student_that_does_not_fit_is_refused_before_the_teacher_trains(folder):
+    heard: list[Event] = []
+    small(width=4).save(folder / "other.keras")
+    with pytest.raises(UsageError, match="has 4 outputs, the data 3 classes"):
+        run(write_recipe(folder, student={"path": "other.keras"}), listen=heard.append)
+    assert heard == []
+
+
+def test_a_spiral_that_ends_before_its_schedule_says_so(folder):
+    heard: list[Event] = []
+    recipe = write_recipe(folder, prune={"schedule": [0.5, 0.9995]}, guard={"patience": 1})
+    report, _ = run(recipe, listen=heard.append)
+    assert [row["accepted"] for row in report["rounds"]] == [True, False]
+    assert report["status"] == "ok" and report["selected"]["round"] == 1
+    said = [event.text for event in heard if isinstance(event, Notice)]
+    assert said == [one for one in said if one.startswith("the schedule's sparsity of 0.9995 cost more than max_drop")]
+    assert len(said) == 1 and "ends at 0.5" in said[0]
+
+
+def test_numbers_of_layers_that_end_elsewhere_than_the_schedule_are_pointed_out(folder):
+    heard: list[Event] = []
+    report, _ = run(write_recipe(folder, prune={"allocation": {"dense_1": 0.5, "dense_2": 0.5}}), listen=heard.append)
+    said = [event.text for event in heard if isinstance(event, Notice)]
+    assert len(said) == 1
+    assert f"end at a sparsity of {report['selected']['sparsity']:.4f} in all; the schedule's 0.8" in said[0]
 
 
 def test_a_stage_that_another_recipe_began_is_not_continued(folder):

@@ -273,6 +273,13 @@ def test_part_folders_are_found(tmp_path, names):
     assert [len(part.x) for part in (raw.train, raw.validation, raw.test)] == [8, 8, 8]
 
 
+def test_a_class_may_be_called_train(tmp_path):
+    two_classes(tmp_path)
+    picture(tmp_path / "train", "locomotive.png", 7)
+    raw = image_folder(data("image_folder", path=str(tmp_path)))
+    assert raw.classes == ("ant", "cat", "train") and len(raw.train.x) == 9 and raw.test is None
+
+
 def test_one_colour_image_makes_all_three_channels(tmp_path):
     two_classes(tmp_path / "train")
     two_classes(tmp_path / "test", "RGB")

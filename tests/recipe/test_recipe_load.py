@@ -159,6 +159,7 @@ def test_data_rules(load: Load, data: str, message: str) -> None:
         ("{}", "2:1: received none of model, path, builder, application; give exactly one"),
         ("{model: lenet5, path: x}", "2:32: received 'path' as well as 'model'"),
         ("{model: lenet5, epochs: 0}", "2:34: received 0; a built-in model starts untrained"),
+        ("{application: MobilNetV2}", "2:24: received 'MobilNetV2'; allowed: a network of keras.applications"),
         ("{model: lenet5, weights: imagenet}", "2:35: received weights without application"),
     ],
 )

@@ -37,13 +37,15 @@ def image_folder(settings: Data) -> Raw:
 def find_parts(root: Path) -> dict[str, Path]:
     """Return the folder of each part, by name: those below ``root``, or ``root`` itself as train.
 
+    A folder called train that holds images but no folders is a class of that name, not a part.
+
     Raises:
         MissingError: ``root`` is not a folder.
     """
     if not root.is_dir():
         raise MissingError(f"data.path: {root} is a file; image_folder reads a folder with one folder for each class")
     below = {folder.name.lower(): folder for folder in class_folders(root)}
-    if not any(name in below for name in FOLDERS["train"]):
+    if not any(name in below and class_folders(below[name]) for name in FOLDERS["train"]):
         return {"train": root}
     return {part: below[name] for part, names in FOLDERS.items() for name in reversed(names) if name in below}
 

@@ -1,0 +1,105 @@
+"""Whether a recipe's teacher, student, data and patterns fit each other; asked before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from spiral_cli.distillation.features import pair_layers
+from spiral_cli.errors import UsageError
+from spiral_cli.pruning.allocation import final_density
+from spiral_cli.pruning.patterns import refuse_unmatched
+from spiral_cli.pruning.prunable import Prunable, Skipped, find_prunable
+from spiral_cli.pruning.schedules import sparsities
+from spiral_cli.recipe import Recipe
+from spiral_cli.tasks.classification import Head
+from spiral_cli.tasks.image_classification import ImageClassification
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a student is read and what of it may be pruned: ``skipped`` says why the rest may not."""
+
+    head: Head
+    prunable: tuple[Prunable, ...]
+    skipped: tuple[Skipped, ...]
+
+
+def rehearse(recipe: Recipe, task: ImageClassification) -> None:
+    """Build teacher and student as the recipe says, untrained, and throw them away again.
+
+    A pattern that matches nothing, or a student that cannot be built, is so found before the
+    teacher has trained for hours.
+
+    Raises:
+        MissingError, UsageError: as the run itself would, later.
+    """
+    update = {"weights": None} if recipe.teacher.application else {}  # no download for a rehearsal
+    teacher = task.build_model(recipe.teacher.model_copy(update=update))
+    head = task.head(teacher, recipe.teacher.output)
+    refuse_unknown_monitor(recipe, measured(task, head))
+    fit_student(recipe, task, teacher, teacher if is_copy(recipe) else task.build_model(recipe.student))
+    keras.utils.clear_session(free_memory=False)  # names that Keras counts up start anew
+
+
+def fit_student(recipe: Recipe, task: ImageClassification, teacher: keras.Model, student: keras.Model) -> Fit:
+    """Return how ``student`` fits the recipe.
+
+    Raises:
+        UsageError: nothing of it can be pruned, or a pattern or a feature's layer is not there.
+    """
+    prune = recipe.prune
+    head = task.head(student, recipe.teacher.output if is_copy(recipe) else "auto")
+    prunable, skipped = find_prunable(student, prune.targets, prune.ignore)
+    if not prunable:
+        reasons = "; ".join(f"{one.name}: {one.reason}" for one in skipped)
+        raise UsageError(f"nothing in the student can be pruned ({reasons}); check prune.targets and prune.ignore")
+    if not isinstance(prune.allocation, str):
+        refuse_unmatched(prune.allocation, [one.name for one in prunable], "prune.allocation")
+    pair_layers(recipe.distill.features, teacher, student)
+    return Fit(head, tuple(prunable), tuple(skipped))
+
+
+def other_sparsity(recipe: Recipe, prunable: Sequence[Prunable]) -> str | None:
+    """Return a sentence where numbers of layers make the whole end elsewhere than its schedule, or None."""
+    finals = recipe.prune.allocation
+    if isinstance(finals, str):
+        return None
+    asked = sparsities(recipe.prune.schedule)[-1]
+    sizes = {one.name: int(np.prod(one.variable.shape)) for one in prunable}
+    found = 1.0 - final_density(finals, 1.0 - asked, sizes)
+    if abs(found - asked) < 0.005:
+        return None
+    return (
+        f"the numbers under prune.allocation end at a sparsity of {found:.4f} in all; "
+        f"the schedule's {asked:g} holds for layers without a number"
+    )
+
+
+def measured(task: ImageClassification, head: Head) -> Mapping[str, float]:
+    """Return the metrics that a model with ``head`` gets on validation, of a model that says nothing."""
+    split = task.dataset.validation
+    labels = task.labels(split, head)
+    outputs = task.outputs if labels.ndim == 1 else labels.shape[-1]
+    return head.metrics(np.zeros((len(labels), outputs), np.float32), labels, split.weight)
+
+
+def refuse_unknown_monitor(recipe: Recipe, metrics: Mapping[str, float]) -> None:
+    """Check that the guard watches a metric these labels have.
+
+    Raises:
+        UsageError: it does not.
+    """
+    monitor = recipe.guard.monitor
+    if monitor not in metrics:
+        known = ", ".join(metrics)
+        raise UsageError(f"guard.monitor: '{monitor}' is not measured for these labels; there are {known}")
+
+
+def is_copy(recipe: Recipe) -> bool:
+    """Say whether the student is a copy of the teacher."""
+    student = recipe.student
+    return student.path is None and student.builder is None and student.application is None and student.model == "same"
