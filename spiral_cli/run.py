@@ -134,12 +134,14 @@ class RunFolder:
         finally:
             lock.release()
 
-    def clear(self, keep: frozenset[Path] = frozenset()) -> None:
-        """Remove everything but the lock and ``keep``: the run starts over."""
-        for path in self.root.iterdir():
-            if path == self.lock or path in keep:
-                continue
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    def clear(self) -> None:
+        """Remove what a run leaves, and nothing else that lies in the folder: the run starts over."""
+        files = (self.recipe, self.ledger, self.teacher, self.student, self.preprocessing, self.report, self.rounds_csv)
+        for path in (*files, *self.root.glob("teacher*.spiral")):
+            path.unlink(missing_ok=True)
+        for folder in (self.root / "rounds", self.tensorboard):
+            if folder.is_dir():
+                shutil.rmtree(folder)
 
 
 @contextmanager

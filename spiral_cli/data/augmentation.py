@@ -1,8 +1,9 @@
 """Standard augmentation of images by Keras layers, as a fixed number of views of each image.
 
 An augmentation is a function from the recipe's value (None where it stands alone) and a `Canvas`
-to a Keras layer. Its random numbers come from seeds that `augmented_views` sets, so that each
-view is a function of (seed, sample, view).
+to a Keras layer. It may declare what it ``takes``, so that `spiral validate` can tell: the lowest
+and highest number (None: the images decide), or None for no value. Its random numbers come from
+seeds that `augmented_views` sets, so that each view is a function of (seed, sample, view).
 """
 
 from __future__ import annotations
@@ -33,21 +34,21 @@ class Canvas:
     value_range: tuple[float, float]
 
 
-@augmentations.register("flip")
+@augmentations.register("flip", takes=None)
 def flip(value: Any, canvas: Canvas) -> keras.layers.Layer:
     """Mirror left and right, for half of the images; takes no value."""
     no_value("flip", value)
     return keras.layers.RandomFlip("horizontal")
 
 
-@augmentations.register("flip_vertical")
+@augmentations.register("flip_vertical", takes=None)
 def flip_vertical(value: Any, canvas: Canvas) -> keras.layers.Layer:
     """Mirror top and bottom, for half of the images; takes no value."""
     no_value("flip_vertical", value)
     return keras.layers.RandomFlip("vertical")
 
 
-@augmentations.register("crop")
+@augmentations.register("crop", takes=(1, None))
 def crop(value: Any, canvas: Canvas) -> keras.layers.Layer:
     """Pad by so many pixels of the lowest value, then crop to size at a random place (He et al. 2016)."""
     most = min(canvas.height, canvas.width) - 1
@@ -65,27 +66,27 @@ def crop(value: Any, canvas: Canvas) -> keras.layers.Layer:
     )
 
 
-@augmentations.register("rotate")
+@augmentations.register("rotate", takes=(0, 180))
 def rotate(value: Any, canvas: Canvas) -> keras.layers.Layer:
     """Turn by up to so many degrees either way; the corners are filled by reflection."""
     degrees = number("rotate", value, 0, 180, "degrees, for example rotate: 15")
     return keras.layers.RandomRotation(degrees / 360)
 
 
-@augmentations.register("zoom")
+@augmentations.register("zoom", takes=(0, 0.99))
 def zoom(value: Any, canvas: Canvas) -> keras.layers.Layer:
     """Zoom in or out by up to this fraction, keeping the aspect."""
     return keras.layers.RandomZoom(number("zoom", value, 0, 0.99, "a fraction, for example zoom: 0.1"))
 
 
-@augmentations.register("translate")
+@augmentations.register("translate", takes=(0, 1))
 def translate(value: Any, canvas: Canvas) -> keras.layers.Layer:
     """Shift by up to this fraction of height and width; the border is filled by reflection."""
     fraction = number("translate", value, 0, 1, "a fraction, for example translate: 0.1")
     return keras.layers.RandomTranslation(fraction, fraction)
 
 
-@augmentations.register("contrast")
+@augmentations.register("contrast", takes=(0, 1))
 def contrast(value: Any, canvas: Canvas) -> keras.layers.Layer:
     """Stretch values about their mean by a factor of up to this much above or below 1."""
     fraction = number("contrast", value, 0, 1, "a fraction, for example contrast: 0.2")
@@ -93,7 +94,7 @@ def contrast(value: Any, canvas: Canvas) -> keras.layers.Layer:
     return keras.layers.RandomContrast((fraction, fraction), value_range=canvas.value_range)
 
 
-@augmentations.register("brightness")
+@augmentations.register("brightness", takes=(0, 1))
 def brightness(value: Any, canvas: Canvas) -> keras.layers.Layer:
     """Add up to this fraction of the value range to all pixels, or take it away."""
     fraction = number("brightness", value, 0, 1, "a fraction, for example brightness: 0.2")

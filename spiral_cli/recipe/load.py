@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from spiral_cli import registry
 from spiral_cli.errors import Problem, RecipeError, UsageError
-from spiral_cli.recipe.messages import Finding, findings
+from spiral_cli.recipe.check import check
+from spiral_cli.recipe.messages import Finding
 from spiral_cli.recipe.overrides import override
 from spiral_cli.recipe.reader import MAX_BYTES, Node, Position, Source, parse, shown
 from spiral_cli.recipe.schema import PATH_KEYS, Recipe
@@ -49,13 +48,11 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     values = plain_values(tree)
     problems.extend(plugin_problems(values.get("plugins"), tree, source.folder))
     values.setdefault("name", name_from(path))
-    try:
-        recipe = Recipe.model_validate(values)
-    except ValidationError as error:
-        reported = {(one.file, one.line, one.column) for one in problems}
-        found = [place(tree, finding).problem(finding.message) for finding in findings(error)]
-        problems.extend(one for one in found if (one.file, one.line, one.column) not in reported)
-    if problems:
+    recipe, wrong = check(values)
+    reported = {(one.file, one.line, one.column) for one in problems}
+    found = [place(tree, finding).problem(finding.message) for finding in wrong]
+    problems.extend(one for one in found if (one.file, one.line, one.column) not in reported)
+    if recipe is None or problems:
         raise RecipeError(sorted(problems, key=lambda one: (one.file != source.name, one.line, one.column)))
     return recipe
 

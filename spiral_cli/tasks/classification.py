@@ -126,6 +126,7 @@ def read_head(model: keras.Model, sample: np.ndarray, labels: str, classes: int,
     Raises:
         UsageError: several outputs, a wrong input shape, or as many outputs as do not fit.
     """
+    refuse_other_precision(model)
     try:
         output = model(sample, training=False)
     except Exception as error:
@@ -133,6 +134,11 @@ def read_head(model: keras.Model, sample: np.ndarray, labels: str, classes: int,
             f"model '{model.name}' cannot take the data's inputs of shape {sample.shape[1:]} "
             f"({str(error).strip().splitlines()[0]}); set data.image_size and data.channels to what it expects"
         ) from error
+    if isinstance(output, dict | list | tuple) and len(output) == 1:
+        raise UsageError(
+            f"model '{model.name}' gives its one output inside a {type(output).__name__}; "
+            "save keras.Model(model.inputs, model.outputs[0]) instead"
+        )
     if not tf.is_tensor(output):
         raise UsageError(
             f"model '{model.name}' has several outputs; spiral compresses models with one: "
@@ -152,6 +158,20 @@ def read_head(model: keras.Model, sample: np.ndarray, labels: str, classes: int,
     if declared != "auto":
         return Head(exclusive, declared == "probabilities")
     return Head(exclusive, gives_probabilities(model, output, exclusive))
+
+
+def refuse_other_precision(model: keras.Model) -> None:
+    """Check that every layer computes in float32, as the training step does.
+
+    Raises:
+        UsageError: one does not.
+    """
+    for layer in model._flatten_layers():
+        if layer.compute_dtype not in ("float32", None):
+            raise UsageError(
+                f"model '{model.name}' computes in {layer.compute_dtype} (layer '{layer.name}'), and precision is "
+                "float32; build it again under keras.config.set_dtype_policy('float32') and load its weights there"
+            )
 
 
 def gives_probabilities(model: keras.Model, output: tf.Tensor, exclusive: bool) -> bool:

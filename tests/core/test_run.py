@@ -101,10 +101,13 @@ def test_a_second_process_is_refused_and_a_killed_one_lets_go(tmp_path):
         assert not leftover.exists()
 
 
-def test_clear_keeps_the_lock(tmp_path):
+def test_starting_over_removes_what_a_run_leaves_and_nothing_else(tmp_path):
     run = RunFolder(tmp_path)
-    run.round(1).root.mkdir(parents=True)
-    run.lock.touch()
-    run.recipe.write_text("x")
+    mine = [tmp_path / "thesis.txt", tmp_path / "photos" / "cat.png", tmp_path / "my.keras"]
+    theirs = [run.recipe, run.ledger, run.teacher, run.student, run.preprocessing, run.report, run.rounds_csv]
+    theirs += [run.round(1).student, run.teacher_checkpoint, run.tensorboard / "events"]
+    for path in (*mine, *theirs, run.lock):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
     run.clear()
-    assert os.listdir(tmp_path) == [".lock"]
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == {*mine, run.lock}

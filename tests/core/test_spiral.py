@@ -279,6 +279,27 @@ def test_several_outputs_are_refused_in_a_sentence(folder):
         run(write_recipe(folder, teacher={"path": "my.keras"}))
 
 
+def test_one_output_in_a_dict_is_called_that(folder):
+    inputs = keras.Input((8, 8, 1))
+    keras.Model(inputs, {"only": layers.Dense(3)(layers.Flatten()(inputs))}).save(folder / "my.keras")
+    with pytest.raises(UsageError, match="gives its one output inside a dict"):
+        run(write_recipe(folder, teacher={"path": "my.keras"}))
+
+
+def test_a_model_of_another_precision_is_refused_in_a_sentence(folder):
+    inputs = keras.Input((8, 8, 1))
+    half = layers.Dense(16, dtype="mixed_float16", name="half")(layers.Flatten()(inputs))
+    keras.Model(inputs, layers.Dense(3)(half)).save(folder / "my.keras")
+    with pytest.raises(UsageError, match=r"computes in float16 \(layer 'half'\), and precision is float32"):
+        run(write_recipe(folder, teacher={"path": "my.keras"}))
+
+
+def test_another_class_order_is_named_before_what_changes_more(folder):
+    fitted(small(), (Y + 1) % 3, keras.losses.SparseCategoricalCrossentropy(True)).save(folder / "my.keras")
+    with pytest.raises(UsageError, match=r"wrongly \(with another class order in data.classes its accuracy"):
+        run(write_recipe(folder, teacher={"path": "my.keras"}))
+
+
 def test_a_teacher_of_another_loss_is_refused_unless_the_recipe_says_what_to_do(folder):
     fitted(small("softmax"), np.eye(3)[Y], "mse").save(folder / "my.keras")
     with pytest.raises(UsageError, match=r"loss 'mse'.*train.loss: crossentropy"):

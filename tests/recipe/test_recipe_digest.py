@@ -31,6 +31,11 @@ from spiral_cli.recipe.starter import SCHEMA_FILE, starter
 BASE: dict[str, Any] = {"data": {"format": "digits"}, "teacher": {"model": "lenet300"}}
 
 
+@registry.augmentations.register("anything")
+def anything(value: Any, canvas: Any) -> None:
+    """A plugin's augmentation, whose values spiral cannot know."""
+
+
 def recipe(**keys: Any) -> Recipe:
     """Return a valid recipe with ``keys`` over the shortest one."""
     return Recipe.model_validate({**BASE, **keys})
@@ -158,7 +163,7 @@ PARTS = st.fixed_dictionaries(
             optional={
                 "classes": st.lists(TEXTS, min_size=2, unique=True),
                 "validation": st.floats(0.01, 0.99) | st.just("/a ${b}/c"),
-                "augment": st.lists(SETTINGS.map(lambda value: {"crop": value}), max_size=1),
+                "augment": st.lists(SETTINGS.map(lambda value: {"anything": value}), max_size=1),
             },
         ),
         "student": st.sampled_from([{"model": "lenet5"}, {"path": "/s.keras"}, {"builder": "a.b:c"}]),

@@ -142,7 +142,11 @@ def test_one_message_for_one_mistake(load: Load, lines: str, message: str) -> No
         ("{format: digits, validation: true}", "1:36: received true; allowed: a fraction of the train part"),
         ("{format: digits, augment: [croop]}", "1:34: received 'croop'; allowed: an augmentation of"),
         ("{format: digits, augment: [{croop: 1}]}", "1:42: received 'croop'; allowed: an augmentation of"),
-        ("{format: digits, augment: [crop, {crop: 2}]}", "1:40: received 'crop' a second time; keep one"),
+        ("{format: digits, augment: [flip, flip]}", "1:40: received 'flip' a second time; keep one"),
+        ("{format: digits, augment: [{crop: -3}]}", "1:41: received -3; crop takes a number of 1 or more"),
+        ("{format: digits, augment: [crop]}", "1:34: received no value; crop takes a number of 1 or more"),
+        ("{format: digits, augment: [{rotate: x}]}", "1:43: received 'x'; rotate takes a number above 0, up to 180"),
+        ("{format: digits, augment: [{flip: 3}]}", "1:41: received 3; flip takes no value"),
         ("{format: digits, classes: [a, b, a]}", "1:40: received 'a' a second time; keep one"),
         ("{format: digits, class_weights: balancd}", "1:39: received 'balancd'; allowed: balanced, or a mapping"),
         ("{format: digits, classes: [cat, dog], class_weights: {cta: 2.0}}", "1:66: received the class 'cta'"),
@@ -165,6 +169,32 @@ def test_data_rules(load: Load, data: str, message: str) -> None:
 )
 def test_teacher_rules(load: Load, teacher: str, message: str) -> None:
     assert only(load, f"data: {{format: digits}}\nteacher: {teacher}\n").startswith(message)
+
+
+def test_mistakes_behind_other_mistakes_are_found_in_one_go(load: Load) -> None:
+    text = """data: {format: digits}
+teacher: {model: lenet301}
+prune:
+  schedule: [0.9, 0.5]
+  cut: 7
+guard: {monitor: acc, max_drop: -1}
+export: [keras, keras]
+"""
+    places = [one.partition(" ")[0] for one in problems(load, text)]
+    assert places == ["2:18:", "4:19:", "5:8:", "6:18:", "6:33:", "7:17:"]
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("data: {format: idx, path: 3}\nteacher: {model: mlp}\n", ["1:27:"]),
+        ("data: {format: digits}\nteacher: {modl: lenet5}\n", ["2:11:"]),
+        ("data: 3\nteacher: {model: mlp}\n", ["1:7:"]),
+        ("data: {format: digits}\nteacher: {model: mlp}\nprune: {targets: [a, 3]}\n", ["3:22:"]),
+    ],
+)
+def test_a_mistake_is_not_followed_by_its_consequences(load: Load, text: str, places: list[str]) -> None:
+    assert [one.partition(" ")[0] for one in problems(load, text)] == places
 
 
 def test_a_missing_section_is_named(load: Load) -> None:
