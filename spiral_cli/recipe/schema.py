@@ -130,7 +130,7 @@ class Teacher(Section):
     builder: Builder | None = Field(
         default=None, description="package.module:function that returns a Keras model, trained if epochs > 0"
     )
-    application: Annotated[str, Application()] | None = Field(default=None, description="a keras.applications name")
+    application: Annotated[Text, Application()] | None = Field(default=None, description="a keras.applications name")
     weights: Path | None = Field(
         default=None, description="start an application from imagenet, or from this weights file"
     )
@@ -161,7 +161,7 @@ class Student(Section):
 
     path: Path | None = Field(default=None, description="a .keras file")
     builder: Builder | None = Field(default=None, description="package.module:function that returns a Keras model")
-    application: Annotated[str, Application()] | None = Field(default=None, description="a keras.applications name")
+    application: Annotated[Text, Application()] | None = Field(default=None, description="a keras.applications name")
     model: Annotated[str, NameIn(registry.models, also=("same",))] | None = Field(
         default_factory=lambda known: None if any(known.values()) else "same",
         description="same (the default: a copy of the teacher), or a built-in model",
