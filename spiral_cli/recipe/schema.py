@@ -108,6 +108,7 @@ class Data(Section):
 
 def wrong_value(entry: str | dict[str, Any], facts: Mapping[str, Any]) -> str:
     """Return what is wrong with an augmentation's value by what it ``takes``, or an empty string."""
+    value: Any
     name, value = (entry, None) if isinstance(entry, str) else next(iter(entry.items()))
     if "takes" not in facts:
         return ""
