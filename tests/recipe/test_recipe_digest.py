@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -31,9 +32,12 @@ from spiral_cli.recipe.starter import SCHEMA_FILE, starter
 BASE: dict[str, Any] = {"data": {"format": "digits"}, "teacher": {"model": "lenet300"}}
 
 
-@registry.augmentations.register("anything")
-def anything(value: Any, canvas: Any) -> None:
+@pytest.fixture(autouse=True, scope="module")
+def anything() -> Iterator[None]:
     """A plugin's augmentation, whose values spiral cannot know."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(registry.augmentations._plugins, "anything", registry.Part("anything", "", __name__))
+        yield
 
 
 def recipe(**keys: Any) -> Recipe:
