@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from spiral_cli.errors import MissingError, RunMismatchError
+from spiral_cli.errors import MissingError, RunMismatchError, UsageError
 from spiral_cli.recipe import Recipe, load_recipe
 from spiral_cli.recipe.digest import STUDENT_KEYS, TEACHER_KEYS, differences, dump, student_digest, teacher_digest
 from spiral_cli.run import Ledger, RunFolder, atomic_path, disk_errors, write_text
@@ -37,6 +37,7 @@ def open_run(recipe: Recipe, run: RunFolder, *, fresh: bool = False, teacher_fro
         RunMismatchError: finished stages in it were made by another recipe.
         MissingError: ``teacher_from`` has no such teacher.
     """
+    refuse_own_file(run)
     with disk_errors(run.root):
         if fresh:
             run.clear()
@@ -46,6 +47,22 @@ def open_run(recipe: Recipe, run: RunFolder, *, fresh: bool = False, teacher_fro
     write_text(run.recipe, dump(recipe))
     if teacher_from is not None and Ledger(run).find("teacher") is None:
         take_teacher(recipe, run, RunFolder(teacher_from))
+
+
+def refuse_own_file(run: RunFolder) -> None:
+    """Keep a person's own ``recipe.yaml`` from being overwritten by the run's resolved one.
+
+    Raises:
+        UsageError: there is one in the folder that no run wrote.
+    """
+    if run.ledger.exists() or not run.recipe.is_file():
+        return
+    try:
+        resolved = dump(load_recipe(run.recipe)) == run.recipe.read_text("utf-8")
+    except UsageError:
+        resolved = False
+    if not resolved:
+        raise UsageError(f"{run.recipe} is a file of your own, and a run writes its recipe there; give another --run")
 
 
 def refuse_other(recipe: Recipe, run: RunFolder) -> None:

@@ -331,6 +331,15 @@ def test_selection_alone_may_change_in_a_finished_run(folder):
     assert not [event for event in told if type(event).__name__ == "EpochDone"]
 
 
+def test_a_recipe_of_ones_own_in_the_run_folder_is_not_overwritten(folder):
+    own = write_recipe(folder).rename(folder / "recipe.yaml")
+    before = own.read_text()
+    for fresh in (False, True):
+        with pytest.raises(UsageError, match="is a file of your own"):
+            compress(load_recipe(own), RunFolder(folder), listen=silent, control=Control(), fresh=fresh)
+    assert own.read_text() == before
+
+
 def test_changed_data_are_noticed(folder):
     run(write_recipe(folder))
     write_data(folder, np.roll(Y, 1))
