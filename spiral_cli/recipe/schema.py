@@ -357,6 +357,8 @@ class Guard(Section):
         """A loss is not maximised."""
         if self.monitor.endswith("loss") and self.mode == "max":
             yield ("mode",), f"received 'max'; {self.monitor} is better when lower: write min, or leave mode out"
+        if not self.monitor.endswith("loss") and self.mode == "min":
+            yield ("mode",), f"received 'min'; {self.monitor} is better when higher: write max, or leave mode out"
 
 
 class Recipe(Section):

@@ -137,7 +137,7 @@ class Program:
             self._variables[name].assign(value)
         rng = np.random.default_rng(seed)
         for variable, value in zip(self.model.variables, model_variables, strict=True):
-            generator = variable.dtype == "uint32"
+            generator = variable.name == "seed_generator_state"  # its type differs between backends
             variable.assign(rng.integers(2**31, size=variable.shape, dtype=np.uint32) if generator else value)
 
     def take_average(self) -> None:

@@ -272,3 +272,14 @@ def test_batch_norm_that_the_author_called_in_inference_mode_stays_still():
     assert (norm.moving_mean.numpy() == 0).all()
     assert (norm.moving_variance.numpy() == 1).all()
     assert (model.get_layer("conv").kernel.numpy() != before).any()
+
+
+def test_every_stage_draws_its_own_dropout():
+    model = keras.Sequential([keras.layers.Input((6, 6, 1)), keras.layers.Flatten(), keras.layers.Dropout(0.5)])
+    model.add(keras.layers.Dense(3))
+    program, start = make_program(model), [v.numpy() for v in model.variables]
+    states = []
+    for seed in (1, 2, 1):
+        program.reset(start, seed)
+        states.append(next(v.numpy() for v in model.variables if v.name == "seed_generator_state").tolist())
+    assert states[0] == states[2] != states[1]
