@@ -18,7 +18,7 @@ from spiral_cli.export.artifact import Chosen, failed, prove
 from spiral_cli.fitting import rehearse
 from spiral_cli.guard import Row
 from spiral_cli.models.load import load_model
-from spiral_cli.prepare import open_run
+from spiral_cli.prepare import open_run, refuse_run
 from spiral_cli.recipe import Recipe
 from spiral_cli.report.build import build_report, rounds_csv
 from spiral_cli.rounds import run_rounds
@@ -46,11 +46,7 @@ def compress(
         SpiralError: as each stage; what is finished stays in the run folder.
     """
     with run.claimed():
-        open_run(recipe, run, fresh=fresh, teacher_from=teacher_from)
-        use_device(recipe.device, recipe.seed)
-        task = build_task(recipe)
-        if Ledger(run).find("teacher") is None:
-            rehearse(recipe, task)
+        task = begin(recipe, run, fresh=fresh, teacher_from=teacher_from)
         teacher = train_or_load_teacher(recipe, task, run, listen=listen, control=control)
         bench = set_up(recipe, task, teacher, run, listen=listen, control=control)
         try:
@@ -70,15 +66,33 @@ def train_teacher(
         SpiralError: as `train_or_load_teacher`.
     """
     with run.claimed():
-        open_run(recipe, run, fresh=fresh)
-        use_device(recipe.device, recipe.seed)
-        teacher = train_or_load_teacher(recipe, build_task(recipe), run, listen=listen, control=control)
+        task = begin(recipe, run, fresh=fresh)
+        teacher = train_or_load_teacher(recipe, task, run, listen=listen, control=control)
         return {
             "path": str(run.teacher),
             "parameters": teacher.model.count_params(),
             "metrics": {"validation": dict(teacher.metrics)},
             "seconds": teacher.seconds,
         }
+
+
+def begin(
+    recipe: Recipe, run: RunFolder, *, fresh: bool = False, teacher_from: Path | None = None
+) -> ImageClassification:
+    """Return the recipe's task, its data loaded, and open the run folder.
+
+    The folder comes last: whatever is wrong with the recipe, data or models loses nothing in it.
+
+    Raises:
+        SpiralError: as `refuse_run`, `build_task` and `rehearse`.
+    """
+    refuse_run(recipe, run, fresh=fresh, teacher_from=teacher_from)
+    use_device(recipe.device, recipe.seed)
+    task = build_task(recipe)
+    if fresh or Ledger(run).find("teacher") is None:
+        rehearse(recipe, task)
+    open_run(recipe, run, fresh=fresh, teacher_from=teacher_from)
+    return task
 
 
 def build_task(recipe: Recipe) -> ImageClassification:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spiral_cli import registry
-from spiral_cli.pruning.allocation import Allocation, per_layer
+from spiral_cli.pruning import allocation, granularity
 from spiral_cli.pruning.evidence import Evidence
-from spiral_cli.pruning.granularity import from_recipe
 from spiral_cli.pruning.masks import make_masks
-from spiral_cli.pruning.schedules import round_density, sparsities
+from spiral_cli.pruning.schedules import round_density
+from spiral_cli.pruning.scoring import score
 from spiral_cli.recipe.schema import Prune
 from spiral_cli.training.evidence import Collector
 from spiral_cli.training.plan import epoch_rows
@@ -53,23 +52,16 @@ class Cut:
 
     def masks(self, program: Program, density: float, step: int) -> Masks:
         """Return masks of ``density`` for the program's present weights."""
-        criterion = registry.criteria.get(self.settings.criterion)
         weights = program.weights()
         return make_masks(
-            criterion(weights, self._evidence(program, step)),
+            score(self.settings.criterion, weights, self._evidence(program, step)),
             density,
-            allocation=self._allocation(),
-            granularity=from_recipe(self.settings.granularity),
+            allocation=allocation.from_recipe(self.settings),
+            granularity=granularity.from_recipe(self.settings.granularity),
             input_axes={one.name: one.input_axes for one in program.prunable},
             within=self.within,
             weights=weights,
         )
-
-    def _allocation(self) -> Allocation:
-        allocation = self.settings.allocation
-        if isinstance(allocation, str):
-            return registry.allocations.get(allocation)
-        return per_layer(allocation, sparsities(self.settings.schedule)[-1])
 
     def _evidence(self, program: Program, step: int) -> Evidence:
         if self.collect is None:

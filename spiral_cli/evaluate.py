@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from spiral_cli.data import Split
+from spiral_cli.errors import DivergedError
 from spiral_cli.pruning.prunable import Prunable
 from spiral_cli.tasks.classification import Head
 from spiral_cli.tasks.image_classification import ImageClassification
@@ -37,8 +38,19 @@ class Evaluator:
         return self._predict(x)[0]
 
     def metrics(self, split: Split) -> dict[str, float]:
-        """Return the task's metrics on ``split``."""
-        return self.head.metrics(self.logits(split.x), self.task.labels(split, self.head), split.weight)
+        """Return the task's metrics on ``split``.
+
+        Raises:
+            DivergedError: the model gives NaN or infinity.
+        """
+        logits = self.logits(split.x)
+        broken = int(np.count_nonzero(~np.isfinite(logits).all(axis=-1)))
+        if broken:
+            raise DivergedError(
+                f"model '{self.model.name}' gives NaN or infinity for {broken} of {len(logits)} examples: its training "
+                "diverged (lower the learning rate), or the data hold NaN or are not in the range data.scale says"
+            )
+        return self.head.metrics(logits, self.task.labels(split, self.head), split.weight)
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,13 @@ import numpy as np
 
 from spiral_cli.distillation.features import pair_layers
 from spiral_cli.errors import UsageError
-from spiral_cli.pruning.allocation import final_density
+from spiral_cli.pruning import allocation, granularity
+from spiral_cli.pruning.masks import make_masks
 from spiral_cli.pruning.patterns import refuse_unmatched
 from spiral_cli.pruning.prunable import Prunable, Skipped, find_prunable
 from spiral_cli.pruning.schedules import sparsities
 from spiral_cli.recipe import Recipe
+from spiral_cli.recipe.schema import Prune
 from spiral_cli.tasks.classification import Head
 from spiral_cli.tasks.image_classification import ImageClassification
 
@@ -59,24 +61,56 @@ def fit_student(recipe: Recipe, task: ImageClassification, teacher: keras.Model,
         raise UsageError(f"nothing in the student can be pruned ({reasons}); check prune.targets and prune.ignore")
     if not isinstance(prune.allocation, str):
         refuse_unmatched(prune.allocation, [one.name for one in prunable], "prune.allocation")
+    refuse_uncuttable(prune, prunable)
     pair_layers(recipe.distill.features, teacher, student)
     return Fit(head, tuple(prunable), tuple(skipped))
 
 
-def other_sparsity(recipe: Recipe, prunable: Sequence[Prunable]) -> str | None:
-    """Return a sentence where numbers of layers make the whole end elsewhere than its schedule, or None."""
-    finals = recipe.prune.allocation
-    if isinstance(finals, str):
+def ends_at(prune: Prune, prunable: Sequence[Prunable]) -> float:
+    """Return the sparsity after the last round as far as shapes decide it: masks of weights by chance."""
+    rng = np.random.default_rng(0)
+    chance = {one.name: rng.random(one.variable.shape, np.float32) for one in prunable}
+    masks = make_masks(
+        chance,
+        1.0 - sparsities(prune.schedule)[-1],
+        allocation=allocation.from_recipe(prune),
+        granularity=granularity.from_recipe(prune.granularity),
+        input_axes={one.name: one.input_axes for one in prunable},
+    )
+    kept = sum(int(np.count_nonzero(mask)) for mask in masks.values())
+    return 1.0 - kept / sum(mask.size for mask in masks.values())
+
+
+def refuse_uncuttable(prune: Prune, prunable: Sequence[Prunable]) -> None:
+    """Check that the granularity lets the spiral cut at least half of what its schedule asks.
+
+    Raises:
+        UsageError: it does not: a tile may be as large as the whole layer, and one a layer stays.
+    """
+    if prune.granularity == "unstructured":
+        return
+    asked, found = sparsities(prune.schedule)[-1], ends_at(prune, prunable)
+    if found < asked / 2:
+        raise UsageError(
+            f"prune.granularity: in this student at most a sparsity of {found:.4g} can be reached, and the schedule "
+            f"asks for {asked:g}; smaller blocks, of which one a layer always stays, reach further"
+        )
+
+
+def other_sparsity(prune: Prune, prunable: Sequence[Prunable]) -> str | None:
+    """Return a sentence where numbers of layers or large blocks end elsewhere than the schedule, or None."""
+    if isinstance(prune.allocation, str) and prune.granularity == "unstructured":
         return None
-    asked = sparsities(recipe.prune.schedule)[-1]
-    sizes = {one.name: int(np.prod(one.variable.shape)) for one in prunable}
-    found = 1.0 - final_density(finals, 1.0 - asked, sizes)
+    asked, found = sparsities(prune.schedule)[-1], ends_at(prune, prunable)
     if abs(found - asked) < 0.005:
         return None
-    return (
-        f"the numbers under prune.allocation end at a sparsity of {found:.4f} in all; "
-        f"the schedule's {asked:g} holds for layers without a number"
+    numbers = not isinstance(prune.allocation, str)
+    why = (
+        f"the schedule's {asked:g} holds for layers without a number under prune.allocation"
+        if numbers
+        else f"the blocks of prune.granularity come no nearer to the schedule's {asked:g}"
     )
+    return f"this spiral ends at a sparsity of about {found:.4f} in all: {why}"
 
 
 def measured(task: ImageClassification, head: Head) -> Mapping[str, float]:

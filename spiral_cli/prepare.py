@@ -4,45 +4,62 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from spiral_cli.errors import MissingError, RunMismatchError, UsageError
 from spiral_cli.recipe import Recipe, load_recipe
 from spiral_cli.recipe.digest import STUDENT_KEYS, TEACHER_KEYS, differences, dump, student_digest, teacher_digest
-from spiral_cli.run import Ledger, RunFolder, atomic_path, disk_errors, write_text
+from spiral_cli.run import Ledger, RunFolder, atomic_path, checksum, disk_errors, write_text
 
 
 def finished_report(recipe: Recipe, run: RunFolder) -> dict[str, Any] | None:
-    """Return the report of a run of exactly this recipe that has ended, or None."""
+    """Return the report of a run of exactly this recipe and teacher file that has ended, or None."""
     ledger = Ledger(run)
-    record = ledger.find("finished")
+    record, teacher = ledger.find("finished"), ledger.find("teacher")
     if record is None or not run.recipe.is_file() or dump(recipe) != run.recipe.read_text("utf-8"):
         return None
     if ledger.damaged(record):
         return None
+    path = Path(recipe.teacher.path or "")
+    if path.is_file() and teacher is not None and teacher["source"] != checksum(path):
+        return None  # the run itself says that its teacher changed
     return json.loads(run.report.read_text("utf-8"))
 
 
-def open_run(recipe: Recipe, run: RunFolder, *, fresh: bool = False, teacher_from: Path | None = None) -> None:
-    """Make the run folder ready for ``recipe``; the caller holds its lock.
+def refuse_run(recipe: Recipe, run: RunFolder, *, fresh: bool, teacher_from: Path | None) -> None:
+    """Refuse a run folder that cannot be used for ``recipe``, before anything in it is changed.
 
     Args:
         recipe: what is to be run.
         run: the folder, maybe with finished stages in it.
-        fresh: forget everything in it first.
+        fresh: they are going to be forgotten.
         teacher_from: another run's folder whose teacher is used where this run has none.
 
     Raises:
         RunMismatchError: finished stages in it were made by another recipe.
         MissingError: ``teacher_from`` has no such teacher.
+        UsageError: it holds a person's own recipe, or is to be emptied of the teacher it is to take.
     """
     refuse_own_file(run)
+    if not fresh:
+        refuse_other(recipe, run)
+    elif teacher_from is not None and teacher_from.resolve() == run.root.resolve():
+        raise UsageError(
+            f"--teacher-from {teacher_from} is the run folder that --fresh empties; leave --fresh out to keep its "
+            "teacher, or give another --run"
+        )
+    if teacher_from is not None:
+        other_teacher(recipe, RunFolder(teacher_from))
+
+
+def open_run(recipe: Recipe, run: RunFolder, *, fresh: bool, teacher_from: Path | None) -> None:
+    """Make the run folder, which `refuse_run` has looked at, ready; the caller holds its lock."""
     with disk_errors(run.root):
         if fresh:
             run.clear()
         else:
-            refuse_other(recipe, run)
             forget_unfinished(recipe, run)
     write_text(run.recipe, dump(recipe))
     if teacher_from is not None and Ledger(run).find("teacher") is None:
@@ -72,26 +89,40 @@ def refuse_other(recipe: Recipe, run: RunFolder) -> None:
         RunMismatchError: with the keys that differ.
     """
     ledger = Ledger(run)
-    made = {"teacher": (teacher_digest(recipe), TEACHER_KEYS), "dense": (student_digest(recipe), STUDENT_KEYS)}
-    for event, (digest, keys) in made.items():
-        record = ledger.find(event)
-        if record is not None and record["digest"] != digest:
-            lines = differences(load_recipe(run.recipe), recipe, keys) if run.recipe.is_file() else []
-            raise RunMismatchError(
-                f"{run.root} was made by another recipe:\n  "
-                + "\n  ".join(lines or ["(its recipe.yaml is missing)"])
-                + "\ngive --run another folder (with --teacher-from to reuse a teacher), or start over with --fresh"
-            )
+    records = {event: ledger.find(event) for event in ("teacher", "dense")}
+    digests = {"teacher": teacher_digest(recipe), "dense": student_digest(recipe)}
+    if any(record is not None and record["digest"] != digests[event] for event, record in records.items()):
+        # All that differs for what is there, not only for the first stage that does not fit.
+        keys = STUDENT_KEYS if records["dense"] is not None else TEACHER_KEYS
+        raise RunMismatchError(
+            f"{run.root} was made by another recipe:\n  "
+            + "\n  ".join(differences_from(run, recipe, keys))
+            + "\ngive --run another folder (with --teacher-from to reuse a teacher), or start over with --fresh"
+        )
+
+
+def differences_from(run: RunFolder, recipe: Recipe, keys: Sequence[str]) -> list[str]:
+    """Return the lines of `differences` between a run's recipe and ``recipe``."""
+    before = stored_recipe(run)
+    if before is None:
+        return [f"(its {run.recipe.name} is missing or damaged)"]
+    return differences(before, recipe, keys)
+
+
+def stored_recipe(run: RunFolder) -> Recipe | None:
+    """Return the recipe a run was last given, or None where its file is missing or damaged."""
+    try:
+        return load_recipe(run.recipe)
+    except UsageError:
+        return None
 
 
 def forget_unfinished(recipe: Recipe, run: RunFolder) -> None:
-    """Remove the states of stages that another recipe began and did not finish; they must not be continued."""
-    if not run.recipe.is_file():
-        return
-    before = load_recipe(run.recipe)
-    if teacher_digest(before) != teacher_digest(recipe):
+    """Remove the states of stages that another recipe, or one unknown, began; they must not be continued."""
+    before = stored_recipe(run)
+    if before is None or teacher_digest(before) != teacher_digest(recipe):
         remove_all(run.root, "teacher*.spiral")
-    if student_digest(before) != student_digest(recipe):
+    if before is None or student_digest(before) != student_digest(recipe):
         remove_all(run.root, "rounds/*/attempt-*.spiral")
 
 
@@ -101,8 +132,8 @@ def remove_all(folder: Path, pattern: str) -> None:
         path.unlink()
 
 
-def take_teacher(recipe: Recipe, run: RunFolder, other: RunFolder) -> None:
-    """Copy the teacher of another run, with its ledger record.
+def other_teacher(recipe: Recipe, other: RunFolder) -> dict[str, Any]:
+    """Return the ledger's record of another run's teacher.
 
     Raises:
         MissingError: there is none, or it is damaged.
@@ -114,10 +145,16 @@ def take_teacher(recipe: Recipe, run: RunFolder, other: RunFolder) -> None:
             f"--teacher-from {other.root}: there is no intact teacher; run spiral train-teacher there first"
         )
     if record["digest"] != teacher_digest(recipe):
-        lines = differences(load_recipe(other.recipe), recipe, TEACHER_KEYS)
+        lines = differences_from(other, recipe, TEACHER_KEYS)
         raise RunMismatchError(
             f"--teacher-from {other.root}: its teacher was made by another recipe:\n  " + "\n  ".join(lines)
         )
+    return record
+
+
+def take_teacher(recipe: Recipe, run: RunFolder, other: RunFolder) -> None:
+    """Copy the teacher of another run, with its ledger record; raises as `other_teacher`."""
+    record = other_teacher(recipe, other)
     with atomic_path(run.teacher) as temporary:
         shutil.copyfile(other.teacher, temporary)
     facts = {key: value for key, value in record.items() if key not in ("event", "files")}

@@ -20,6 +20,7 @@ import importlib
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -166,10 +167,11 @@ def load_plugins(modules: Sequence[str], folder: Path) -> None:
         sys.path.append(str(folder))
     for module in modules:
         try:
-            importlib.import_module(module)
+            with redirect_stdout(sys.stderr):  # stdout is spiral's own, and with --json a machine's
+                importlib.import_module(module)
         except UsageError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UsageError(
                 f"plugin '{module}' cannot be imported ({type(error).__name__}: {error}); "
                 f"it must be a module on the Python path or beside the recipe in {folder}"

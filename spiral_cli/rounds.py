@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from spiral_cli.cut import REMAKES_PER_EPOCH, Cut, cut_steps
+from spiral_cli.errors import DivergedError
 from spiral_cli.evaluate import measure_size
 from spiral_cli.events import Listener, Notice, RoundDone
 from spiral_cli.guard import Attempt, Row, accepted_density, drop, monitor_mode, next_attempt, within_budget
@@ -139,7 +140,10 @@ def make_cut(bench: Workbench, attempt: Attempt, rows: Sequence[Row], stage: Sta
 def judge(bench: Workbench, attempt: Attempt, stage: Stage, trained: Trained) -> Row:
     """Measure the student as it now is and return its row of the report."""
     guard = bench.recipe.guard
-    metrics = bench.evaluator.metrics(bench.task.dataset.validation)
+    try:
+        metrics = bench.evaluator.metrics(bench.task.dataset.validation)
+    except DivergedError as error:
+        raise DivergedError(f"{stage.title}, after its last epoch: {error}") from error
     lost = drop(bench.teacher.metrics[guard.monitor], metrics[guard.monitor], monitor_mode(guard.monitor, guard.mode))
     size = measure_size(bench.model, bench.prunable)
     return {

@@ -17,6 +17,10 @@ from typing import Any
 from spiral_cli.errors import DiskFullError, RunMismatchError, SpiralError
 
 TEMPORARY = ".spiral-tmp-"
+UNWRITABLE = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO),
+    *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP),
+)
 
 
 @dataclass(frozen=True)
@@ -155,8 +159,8 @@ def disk_errors(path: Path) -> Iterator[None]:
                 f"the disk is full at {path}; what was written before is intact: "
                 "free some space and run the same command again to resume"
             ) from error
-        if isinstance(error, PermissionError | NotADirectoryError | FileExistsError):
-            raise SpiralError(f"cannot write {path}: {error.strerror or error}; choose another --run folder") from error
+        if error.errno in UNWRITABLE:
+            raise SpiralError(f"cannot write {path}: {error.strerror}; give another place") from error
         raise
 
 

@@ -163,7 +163,7 @@ def set_up(
     refuse_unknown_monitor(recipe, teacher.metrics)
     student = _initial_student(recipe, task, run)
     fit = fit_student(recipe, task, teacher.model, student)
-    if sentence := other_sparsity(recipe, fit.prunable):
+    if sentence := other_sparsity(recipe.prune, fit.prunable):
         listen(Notice(sentence))
     program = student_program(recipe, task, student, fit.head, teacher.model, fit.prunable)
     needs = registry.criteria.part(recipe.prune.criterion).facts.get("needs", ())
@@ -203,8 +203,12 @@ def _features(program: Program, teacher: TrainedTeacher, task: ImageClassificati
 def _distil_dense(bench: Workbench, same: bool, listen: Listener, control: Control) -> None:
     """Store round 0: the student before any pruning."""
     record = bench.ledger.find("dense")
-    if record is not None and not bench.ledger.damaged(record):
-        return
+    if record is not None:
+        damaged = bench.ledger.damaged(record)
+        if not damaged:
+            return
+        file = bench.run.root / damaged[0]
+        listen(Notice(f"{file} is damaged or missing; making the dense student again", "warning"))
     recipe = bench.recipe
     trained = None
     if not same:

@@ -72,7 +72,7 @@ def new(path: Path, output: Output) -> None:
             file.write(starter())
     except FileExistsError:
         raise UsageError(f"{path} exists and is not overwritten; give another path") from None
-    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+    except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from None
     output.say(f"wrote {path}; run it with: spiral compress {path}")
     output.result({"path": str(path)})

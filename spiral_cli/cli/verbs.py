@@ -26,13 +26,24 @@ def not_nan(value: float | None) -> float | None:
     return value
 
 
-RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="the recipe file")]
-RunDir = Annotated[Path | None, typer.Option("--run", metavar="DIR", help="the run folder; runs/<name> by default")]
+def place(text: str | Path) -> Path:
+    """Return a path, but not of nothing: an unset variable of a shell would be the working directory."""
+    if text == "":
+        raise typer.BadParameter("received an empty path; name a file or a folder, or leave it out")
+    return Path(text)
+
+
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", parser=place, help="the recipe file")]
+RunDir = Annotated[
+    Path | None, typer.Option("--run", metavar="DIR", parser=place, help="the run folder; runs/<name> by default")
+]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY.KEY=VALUE", help="replace a setting of the recipe; repeatable")
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="forget what the run folder holds and start over")]
-TeacherFrom = Annotated[Path | None, typer.Option(metavar="RUN", help="use the teacher of another run folder")]
+TeacherFrom = Annotated[
+    Path | None, typer.Option(metavar="RUN", parser=place, help="use the teacher of another run folder")
+]
 MaxMinutes = Annotated[
     float | None,
     typer.Option(min=0.0, metavar="X", help="end after this time with what was accepted"),
@@ -91,7 +102,9 @@ def compress(
     fresh: Fresh = False,
     teacher_from: TeacherFrom = None,
     max_minutes: MaxMinutes = None,
-    svg: Annotated[Path | None, typer.Option(metavar="FILE", help="also draw the final table as a picture")] = None,
+    svg: Annotated[
+        Path | None, typer.Option(metavar="FILE", parser=place, help="also draw the final table as a picture")
+    ] = None,
     json: Json = False,
     verbose: Verbose = False,
 ) -> int:
@@ -111,9 +124,9 @@ def compress(
 @app.command()
 def evaluate(
     target: Annotated[
-        Path, typer.Argument(metavar="RUN|RECIPE|MODEL.keras", help="a run folder, a recipe, or a model")
+        Path, typer.Argument(metavar="RUN|RECIPE|MODEL.keras", parser=place, help="a run folder, a recipe, or a model")
     ] = SPIRAL_YAML,
-    recipe: Annotated[Path | None, typer.Option(metavar="RECIPE", help="says how to test MODEL")] = None,
+    recipe: Annotated[Path | None, typer.Option(metavar="RECIPE", parser=place, help="says how to test MODEL")] = None,
     run: RunDir = None,
     overrides: Overrides = None,
     least: Annotated[
@@ -172,7 +185,7 @@ def schema(json: Json = False, verbose: Verbose = False) -> None:
 
 @app.command()
 def new(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="the file to write")] = SPIRAL_YAML,
+    path: Annotated[Path, typer.Argument(metavar="PATH", parser=place, help="the file to write")] = SPIRAL_YAML,
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:

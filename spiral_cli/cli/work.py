@@ -19,7 +19,7 @@ from spiral_cli.console.closing import comparison_text, report_text, teacher_tex
 from spiral_cli.console.plain import PlainConsole
 from spiral_cli.errors import BudgetError, InterruptedRun, MissingError, UsageError
 from spiral_cli.events import Event, Listener, RoundDone, StageDone
-from spiral_cli.prepare import finished_report, refuse_other
+from spiral_cli.prepare import finished_report, refuse_run
 from spiral_cli.recipe import Recipe, load_recipe
 from spiral_cli.registry import tasks
 from spiral_cli.run import RunFolder, write_text
@@ -79,8 +79,7 @@ class Target:
 def train_teacher(recipe: Recipe, run_dir: Path | None, *, fresh: bool, output: Output) -> int:
     """Train the teacher, say how good it is, and return 0."""
     run = run_folder(recipe, run_dir)
-    if not fresh:
-        refuse_other(recipe, run)
+    refuse_run(recipe, run, fresh=fresh, teacher_from=None)
     with console_for(recipe, output) as console, working(output):
         from spiral_cli.compress import train_teacher as train
         from spiral_cli.training.control import Control
@@ -102,18 +101,17 @@ def compress(recipe: Recipe, run_dir: Path | None, asked: Asked, output: Output)
             replay(report, console)
         else:
             report = run_recipe(recipe, run, asked, console, output)
+    output.say(report_text(report, run.root))
     if asked.svg is not None:
         from spiral_cli.console.svg import report_svg
 
         write_text(asked.svg, report_svg(report, run.root, f"spiral compress: {recipe.name}"))
-    output.say(report_text(report, run.root))
     return judge(report, output)
 
 
 def run_recipe(recipe: Recipe, run: RunFolder, asked: Asked, console: Listener, output: Output) -> dict[str, Any]:
     """Do the work of `spiral compress`; return the report."""
-    if not asked.fresh:
-        refuse_other(recipe, run)
+    refuse_run(recipe, run, fresh=asked.fresh, teacher_from=asked.teacher_from)
     with working(output):
         from spiral_cli.compress import compress as compress_recipe
         from spiral_cli.training.control import Control, TimeIsUp

@@ -105,10 +105,13 @@ class Course:
         return pace * max(0.0, self.rounds * self.round_epochs - done)
 
     def estimate(self) -> str | None:
-        """Return how long the rounds still to be made take in all, or None while unknown."""
-        pace, rounds = self.pace.get("round"), self.rounds - self.accepted
+        """Return how long the rest of this stage takes, or in a round all rounds; None while unknown."""
+        pace, rounds = self.pace.get(self.kind), self.rounds - self.accepted
         if pace is None:
             return None
+        if self.kind != "round":
+            rest = self.total - int(self.done)
+            return f"estimate: {duration(pace * rest)} for {counted(rest, 'more epoch')} of the {self.title}"
         each = f"{counted(rounds, 'round')} of {counted(self.round_epochs, 'epoch')}"
         return f"estimate: {duration(pace * rounds * self.round_epochs)} for {each}, if none is rolled back"
 

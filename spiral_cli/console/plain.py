@@ -22,7 +22,7 @@ class PlainConsole:
 
     def __init__(self, guard: Guard, course: Course, stream: TextIO, verbose: bool) -> None:
         self.guard, self.course, self.stream, self.verbose = guard, course, stream, verbose
-        self._estimated = False
+        self._estimated: set[str] = set()  # kinds of stage
 
     def __enter__(self) -> Self:
         return self
@@ -60,12 +60,13 @@ class PlainConsole:
         """Stay silent between epochs."""
 
     def epoch_done(self, event: EpochDone) -> None:
-        """Write an epoch where it is news, and the estimate once."""
+        """Write an epoch where it is news, and the estimate once a kind of stage."""
         if self.verbose or event.stage != "round":
             self.say(epoch_line(event))
-        if event.stage == "round" and not self._estimated:
-            self._estimated = True
-            self.say(self.course.estimate() or "")
+        estimate = self.course.estimate()
+        if estimate and event.stage not in self._estimated and (event.stage == "round" or event.epoch < event.epochs):
+            self._estimated.add(event.stage)
+            self.say(estimate)
 
     def stage_done(self, event: StageDone) -> None:
         """Write the title of what follows: the teacher's metric and the budget."""

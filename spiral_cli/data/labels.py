@@ -69,7 +69,8 @@ def read_indices(
         indices = {part: named_indices(y, own, part) for part, y in parts.items()}
     else:
         indices = {part: whole_numbers(y, part) for part, y in parts.items()}
-    highest = max(int(y.max()) for y in indices.values())
+    counted = [indices["train"]] if "train" in indices else list(indices.values())
+    highest = max(int(y.max()) for y in counted)
     named = wanted or own
     count = 2 if stated == "binary" else max(len(named) if named else highest + 1, 2)
     if named and len(named) != count:
@@ -140,10 +141,11 @@ def check_range(y: np.ndarray, count: int, part: str) -> None:
 def check_empty(counts: np.ndarray) -> None:
     """Refuse classes without a name and without a training example (classes,): a gap in the numbering."""
     if (counts == 0).any():
-        empty = ", ".join(map(str, np.flatnonzero(counts == 0)[:5]))
+        empty, highest = np.flatnonzero(counts == 0), len(counts) - 1
+        shown = ", ".join(map(str, empty[:5])) + (", …" if len(empty) > 5 else "")
         raise MissingError(
-            f"data: no training example has the label {empty} of 0 to {len(counts) - 1}; labels count from 0 "
-            "without a gap, or data.classes names every class"
+            f"data: no training example has the label {shown}, but {int(counts[highest])} the label {highest}; labels "
+            "count from 0 without a gap: mend what is out of range, or name every class in data.classes"
         )
 
 

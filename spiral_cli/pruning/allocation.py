@@ -16,6 +16,8 @@ import numpy as np
 from spiral_cli.pruning.criteria.lamp import lamp_scores
 from spiral_cli.pruning.patterns import matches, refuse_unmatched, spellings
 from spiral_cli.pruning.ranking import Scores, possible, required, target
+from spiral_cli.pruning.schedules import sparsities
+from spiral_cli.recipe.schema import Prune
 from spiral_cli.registry import allocations
 
 Counts = dict[str, int]
@@ -95,19 +97,11 @@ def per_layer(finals: Mapping[str, float], final_sparsity: float) -> Allocation:
     return allocate
 
 
-def final_density(finals: Mapping[str, float], density: float, sizes: Mapping[str, int]) -> float:
-    """Return the density at which `per_layer` ends in all.
-
-    Args:
-        finals: final sparsity by layer pattern.
-        density: of layers without a number.
-        sizes: weights by layer.
-    """
-    kept = 0.0
-    for name, size in sizes.items():
-        final = _named(finals, name)
-        kept += size * (density if final is None else 1.0 - final)
-    return kept / sum(sizes.values())
+def from_recipe(prune: Prune) -> Allocation:
+    """Return the allocation that ``prune.allocation`` names, or that its numbers make."""
+    if isinstance(prune.allocation, str):
+        return allocations.get(prune.allocation)
+    return per_layer(prune.allocation, sparsities(prune.schedule)[-1])
 
 
 def _named(finals: Mapping[str, float], name: str) -> float | None:

@@ -155,9 +155,29 @@ def read_head(model: keras.Model, sample: np.ndarray, labels: str, classes: int,
             f"{expected}; check data.classes and data.labels, or use a model of that width"
         )
     exclusive = not binary and labels != "multi_label"
-    if declared != "auto":
-        return Head(exclusive, declared == "probabilities")
-    return Head(exclusive, gives_probabilities(model, output, exclusive))
+    if declared == "auto":
+        return Head(exclusive, gives_probabilities(model, output, exclusive))
+    refuse_wrong_output(model, output, declared)
+    return Head(exclusive, declared == "probabilities")
+
+
+def refuse_wrong_output(model: keras.Model, output: tf.Tensor, declared: str) -> None:
+    """Check that ``teacher.output`` is not plainly wrong: a visible softmax, or values outside 0 to 1.
+
+    Raises:
+        UsageError: it is.
+    """
+    values = np.asarray(output)
+    if declared == "logits" and hasattr(output, "_keras_logits"):
+        raise UsageError(
+            f"teacher.output is logits, but model '{model.name}' ends in softmax or sigmoid; "
+            "leave the key out, or say probabilities"
+        )
+    if declared == "probabilities" and ((values < 0) | (values > 1)).any():
+        raise UsageError(
+            f"teacher.output is probabilities, but model '{model.name}' gives values from {values.min():.3g} to "
+            f"{values.max():.3g}; leave the key out, or say logits"
+        )
 
 
 def refuse_other_precision(model: keras.Model) -> None:

@@ -94,7 +94,7 @@ def train_stage(
         control: says when to stop.
 
     Raises:
-        DivergedError: a loss is not finite.
+        DivergedError: a loss or a weight is not finite.
         InterruptedRun, TimeIsUp: as `Control.check`.
     """
     position, masks, damaged = take_up(program, checkpoint, dict(masks or {}))
@@ -118,6 +118,8 @@ def train_stage(
                 save_position(program, checkpoint, position, masks)
                 control.check()
         _end_epoch(program, stage, position)
+        if not program.finite():  # a loss is that before its update, so the last one does not tell
+            raise diverged("a weight", "NaN or infinite", stage, position.epoch, len(rows))
         metrics = dict(measure()) if measure is not None else {}
         save_position(program, checkpoint, position, masks)
         listen(
@@ -164,10 +166,15 @@ def _means(program: Program, position: Position, stage: Stage) -> dict[str, floa
     means = {name: value / max(weight, 1e-12) for name, value in zip(program.objective.terms, sums, strict=True)}
     for name, value in means.items():
         if not math.isfinite(value):
-            raise DivergedError(
-                f"{name} became {value} in {stage.title}, epoch {position.epoch + 1} of {stage.epochs}, "
-                f"step {position.step}. Likely causes: the learning rate (peak {float(stage.rates.max()):g}) is too "
-                "high, the inputs are not in the range data.scale says, or the data hold NaN. The last good state is "
-                "kept in the run folder; lower the rate and give another --run folder, or start over with --fresh"
-            )
+            raise diverged(name, str(value), stage, position.epoch + 1, position.step)
     return means
+
+
+def diverged(what: str, value: str, stage: Stage, epoch: int, step: int) -> DivergedError:
+    """Return the error that says what is not finite, where, and the likely causes."""
+    return DivergedError(
+        f"{what} became {value} in {stage.title}, epoch {epoch} of {stage.epochs}, step {step}. "
+        f"Likely causes: the learning rate (peak {float(stage.rates.max()):g}) is too high, the inputs are not in "
+        "the range data.scale says, or the data hold NaN. The last good state is kept in the run folder; "
+        "lower the rate and give another --run folder, or start over with --fresh"
+    )

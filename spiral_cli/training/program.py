@@ -114,6 +114,10 @@ class Program:
         """Return the masks that `hold` set."""
         return {one.name: held.numpy() > 0 for one, held in zip(self.prunable, self.masks, strict=True)}
 
+    def finite(self) -> bool:
+        """Say whether no trained variable holds NaN or infinity."""
+        return all(np.isfinite(variable.numpy()).all() for variable in self.trainable)
+
     def weights(self) -> dict[str, np.ndarray]:
         """Return the prunable weights by name."""
         return {one.name: one.variable.numpy() for one in self.prunable}

@@ -51,7 +51,11 @@ def test_plain_output_has_a_line_per_try_and_no_control_codes(compressed, report
     lines = compressed.stdout.splitlines()
     assert sum(line.startswith("teacher, epoch ") for line in lines) == 6
     assert sum("accepted; sparsity" in line for line in lines) == len(report["rounds"]) == 2
-    assert sum(line.startswith("estimate: ") for line in lines) == 1
+    estimates = [line for line in lines if line.startswith("estimate: ")]
+    assert [line.partition(" for ")[2] for line in estimates] == [
+        "5 more epochs of the teacher",
+        "2 rounds of 2 epochs, if none is rolled back",
+    ]
 
 
 def test_the_end_names_the_student_its_metric_and_its_place(compressed, report, folder):

@@ -88,6 +88,9 @@ def test_errors_are_json_where_json_is_asked_for(spiral, folder):
         (["evaluate", "--recipe", "spiral.yaml"], 2, "needs --recipe"),
         (["evaluate", "my.keras", "--recipe", "spiral.yaml"], 4, "there is no model my.keras"),
         (["evaluate", "--max-drop", "nan"], 2, "received nan"),
+        (["compress", "--run", ""], 2, "received an empty path"),
+        (["compress", "--teacher-from", "", "--fresh"], 2, "received an empty path"),
+        (["validate", ""], 2, "received an empty path"),
     ],
 )
 def test_what_cannot_be_is_one_error_block(spiral, folder, arguments, code, words):
@@ -148,3 +151,14 @@ raise SystemExit("went on")
 """
     done = subprocess.run([sys.executable, "-c", waits], cwd=folder, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_a_plugin_that_prints_or_leaves_does_not_speak_for_spiral(spiral, folder):
+    (folder / "noisy.py").write_text("print('hello from a plugin')\n")
+    (folder / "leaving.py").write_text("raise SystemExit(7)\n")
+    done = spiral(folder, "validate", "--json", "--set", "plugins=[noisy]")
+    assert json.loads(done.stdout)["valid"] is True
+    assert "hello from a plugin" in done.stderr
+    done = spiral(folder, "validate", "--set", "plugins=[leaving]")
+    assert done.returncode == 2
+    assert "plugin 'leaving' cannot be imported (SystemExit: 7)" in done.stderr

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from spiral_cli.errors import DiskFullError, RunMismatchError
+from spiral_cli.errors import DiskFullError, RunMismatchError, SpiralError
 from spiral_cli.run import TEMPORARY, Ledger, RunFolder, atomic_path, disk_errors, write_json, write_text
 
 
@@ -33,6 +33,12 @@ def test_nan_is_not_json(tmp_path):
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_is_named(tmp_path, number):
     with pytest.raises(DiskFullError, match="disk is full"), disk_errors(tmp_path / "x"):
+        raise OSError(number, os.strerror(number))
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ENOTDIR, errno.ENAMETOOLONG])
+def test_a_place_that_cannot_be_written_is_named(tmp_path, number):
+    with pytest.raises(SpiralError, match=rf"cannot write .*x: {os.strerror(number)}"), disk_errors(tmp_path / "x"):
         raise OSError(number, os.strerror(number))
 
 

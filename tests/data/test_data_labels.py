@@ -60,7 +60,8 @@ def test_the_recipes_class_order_moves_indices_and_columns():
     [
         ([0, 5], {"own": ("a", "b")}, r"train labels run from 0 to 5; 2 classes have 0 to 1"),
         ([-1, 0, 1], {}, r"run from -1 to 1"),
-        ([1, 2, 3], {}, r"no training example has the label 0"),
+        ([1, 2, 3], {}, r"no training example has the label 0, but 1 the label 3"),
+        ([0, 1, 2, 2, 17], {}, r"no training example has the label 3, 4, 5, 6, 7, …, but 1 the label 17"),
         ([0.5, 1], {}, r"no class indices"),
         ([0, np.nan], {}, r"no class indices"),
         ([0, 1, 2], {"stated": "binary"}, r"run from 0 to 2; 2 classes"),
@@ -99,3 +100,9 @@ def test_named_weights_and_their_mistakes():
     several = read([[1, 1], [0, 1]])
     with pytest.raises(UsageError, match="multi_label"):
         class_weights(several, several.y["train"], "balanced")
+
+
+def test_labels_of_another_part_out_of_range_name_the_part():
+    parts = {"train": np.array([0, 1, 2]), "test": np.array([0, 1, 7])}
+    with pytest.raises(MissingError, match=r"test labels run from 0 to 7; 3 classes have 0 to 2"):
+        read_labels(parts, "auto", None, None)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from spiral_cli import registry
 from spiral_cli.errors import UsageError
-from spiral_cli.pruning.allocation import erk, final_density, globally, lamp, per_layer, split, uniform
+from spiral_cli.pruning.allocation import erk, globally, lamp, per_layer, split, uniform
 
 DENSITY = st.floats(0.001, 1.0)
 
@@ -116,13 +116,6 @@ def test_named_layers_fall_in_step_and_end_at_their_number():
     assert allocate(scores, 1.0) == {"conv/kernel": 1000, "dense/kernel": 1000}
     assert allocate(scores, 0.1) == {"conv/kernel": round(1000 * 0.5**0.5), "dense/kernel": 100}
     assert allocate(scores, 0.01) == {"conv/kernel": 500, "dense/kernel": 10}
-
-
-def test_the_density_of_the_whole_follows_from_the_numbers():
-    sizes = {"conv/kernel": 100, "dense/kernel": 300}
-    assert final_density({"conv": 0.5, "dense": 0.9}, 0.01, sizes) == pytest.approx((50 + 30) / 400)
-    assert final_density({"conv": 0.5}, 0.01, sizes) == pytest.approx((50 + 3) / 400)
-    assert final_density({}, 0.25, sizes) == 0.25
 
 
 def test_the_first_pattern_counts_and_a_number_of_0_keeps_a_layer_dense():

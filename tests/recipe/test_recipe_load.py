@@ -112,6 +112,7 @@ def test_every_problem_is_reported_at_once_in_the_order_of_the_file(load: Load) 
         ("seed: 010", "3:7: received '010'; allowed: a whole number"),
         ("guard: {monitor: acuracy}", "3:18: received 'acuracy'; image_classification measures accuracy"),
         ("guard: {monitor: loss, mode: max}", "3:30: received 'max'; loss is better when lower"),
+        ("guard: {monitor: f1, mode: min}", "3:28: received 'min'; f1 is better when higher"),
         ("student: {model: lenet300, path: x.keras}", "3:18: received 'model' as well as 'path'; allowed: exactly one"),
         ("student: {model: lenet30}", "3:18: received 'lenet30'; allowed: a model of same,"),
         ("distill: {alpha: 1.5}", "3:18: received 1.5; allowed: 1 or less"),

@@ -1,0 +1,195 @@
+"""A run that is taken up again: finished, interrupted, changed, damaged."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from small_runs import (
+    Y,
+    assert_sound,
+    fitted,
+    run,
+    small,
+    write_data,
+    write_recipe,
+)
+
+from spiral_cli.compress import compress
+from spiral_cli.errors import InterruptedRun, MissingError, RunMismatchError, SpiralError, UsageError
+from spiral_cli.events import Notice, silent
+from spiral_cli.prepare import finished_report
+from spiral_cli.recipe import load_recipe
+from spiral_cli.run import RunFolder
+from spiral_cli.training.control import Control
+
+
+def test_another_recipe_is_refused_with_what_differs_and_a_teacher_can_be_lent(folder):
+    run(write_recipe(folder))
+    with pytest.raises(RunMismatchError, match=r"distill.alpha: the run has 0.9, the recipe 0.7"):
+        run(write_recipe(folder, distill={"alpha": 0.7}))
+    with pytest.raises(RunMismatchError, match=r"teacher.epochs"):
+        run(write_recipe(folder, teacher={"model": "mlp", "epochs": 5}))
+    told: list = []
+    recipe = write_recipe(folder, distill={"alpha": 0.7})
+    run(recipe, "other", told.append, teacher_from=folder / "run")
+    assert not [event for event in told if getattr(event, "stage", "") == "teacher" and hasattr(event, "epoch")]
+    assert (folder / "run" / "teacher.keras").read_bytes() == (folder / "other" / "teacher.keras").read_bytes()
+    report, _ = run(recipe, fresh=True)
+    assert report["status"] == "ok"
+
+
+def test_selection_alone_may_change_in_a_finished_run(folder):
+    first, _ = run(write_recipe(folder))
+    told: list = []
+    second, _ = run(write_recipe(folder, select="best"), listen=told.append)
+    assert [row["nonzero"] for row in first["rounds"]] == [row["nonzero"] for row in second["rounds"]]
+    assert not [event for event in told if type(event).__name__ == "EpochDone"]
+
+
+def test_a_recipe_of_ones_own_in_the_run_folder_is_not_overwritten(folder):
+    own = write_recipe(folder).rename(folder / "recipe.yaml")
+    before = own.read_text()
+    for fresh in (False, True):
+        with pytest.raises(UsageError, match="is a file of your own"):
+            compress(load_recipe(own), RunFolder(folder), listen=silent, control=Control(), fresh=fresh)
+    assert own.read_text() == before
+
+
+def test_changed_data_are_noticed(folder):
+    run(write_recipe(folder))
+    write_data(folder, np.roll(Y, 1))
+    with pytest.raises(RunMismatchError, match="the data changed"):
+        run(write_recipe(folder))
+
+
+def test_a_time_limit_ends_with_what_was_accepted_and_the_run_can_go_on(folder):
+    recipe = write_recipe(folder, prune={"schedule": [0.3, 0.5, 0.8]})
+    asked = []
+
+    def listen(event):
+        if type(event).__name__ == "RoundDone":
+            asked.append(event)
+
+    class Clock(Control):
+        @property
+        def out_of_time(self) -> bool:
+            return len(asked) == 1
+
+    report, _ = run(recipe, listen=listen, control=Clock())
+    assert report["status"] == "time_limit"
+    assert len(report["rounds"]) == 1
+    assert report["selected"]["round"] == 1
+    report, where = run(recipe)
+    assert len(report["rounds"]) == 3
+    assert_sound(report, where)
+
+
+def test_an_interruption_leaves_a_run_that_goes_on(folder):
+    recipe, events = write_recipe(folder), []
+    with pytest.raises(InterruptedRun):
+        run(recipe, listen=events.append, control=Control(interrupted=lambda: len(events) > 12))
+    told: list = []
+    report, where = run(recipe, listen=told.append)
+    assert_sound(report, where)
+    assert not [event for event in told if isinstance(event, Notice) and event.level == "warning"]
+
+
+def test_a_full_disk_loses_nothing(folder, monkeypatch):
+    import errno
+
+    from spiral_cli.training import checkpoint
+
+    recipe, writes = write_recipe(folder), []
+    real = checkpoint.write_bytes
+
+    def failing(path, content):
+        writes.append(path)
+        if len(writes) == 9:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(path, content)
+
+    monkeypatch.setattr(checkpoint, "write_bytes", failing)
+    with pytest.raises((SpiralError, OSError)):
+        run(recipe)
+    monkeypatch.setattr(checkpoint, "write_bytes", real)
+    report, where = run(recipe)
+    assert_sound(report, where)
+
+
+def test_a_stage_that_another_recipe_began_is_not_continued(folder):
+    events: list = []
+    with pytest.raises(InterruptedRun):
+        run(write_recipe(folder), listen=events.append, control=Control(interrupted=lambda: len(events) > 4))
+    assert (folder / "run" / "teacher.spiral").exists()
+    recipe = write_recipe(folder, teacher={"model": "mlp", "epochs": 4, "learning_rate": 0.01, "batch_size": 32})
+    changed, _ = run(recipe)
+    whole, _ = run(recipe, "whole")
+    assert changed["teacher"] == whole["teacher"]
+
+
+def test_a_failed_student_that_is_damaged_is_made_again(folder):
+    recipe = write_recipe(folder, guard={"monitor": "loss", "max_drop": 0.0, "patience": 1}, train={"epochs": 1})
+    first, where = run(recipe)
+    where.report.unlink()
+    where.round(1).failed(1).write_bytes(b"no model")
+    again, _ = run(recipe)
+    assert again["selected"]["metrics"] == first["selected"]["metrics"]
+
+
+def test_starting_over_loses_nothing_where_it_cannot_start(folder):
+    recipe = write_recipe(folder)
+    run(recipe)
+    before = {path: path.read_bytes() for path in (folder / "run").rglob("*") if path.is_file()}
+    with pytest.raises(UsageError, match="is the run folder that --fresh empties"):
+        run(recipe, fresh=True, teacher_from=folder / "run")
+    with pytest.raises(MissingError, match="there is no intact teacher"):
+        run(recipe, fresh=True, teacher_from=folder / "nowhere")
+    with pytest.raises(UsageError, match="matches no layer"):
+        run(write_recipe(folder, prune={"targets": ["no_such_layer"]}), fresh=True)
+    (folder / "data.npz").rename(folder / "moved.npz")
+    with pytest.raises(MissingError):
+        run(recipe, fresh=True)
+    assert {path: path.read_bytes() for path in (folder / "run").rglob("*") if path.is_file()} == before
+
+
+def test_every_difference_is_listed_not_only_those_of_the_first_stage(folder):
+    run(write_recipe(folder))
+    with pytest.raises(RunMismatchError) as refused:
+        run(write_recipe(folder, seed=3, train={"epochs": 3}))
+    assert "seed: the run has 0, the recipe 3" in str(refused.value)
+    assert "train.epochs: the run has 8, the recipe 3" in str(refused.value)
+
+
+def test_a_finished_run_notices_another_teacher_file(folder):
+    fitted(small(), Y, keras.losses.SparseCategoricalCrossentropy(True)).save(folder / "my.keras")
+    recipe = write_recipe(folder, teacher={"path": "my.keras"})
+    _, where = run(recipe)
+    assert finished_report(load_recipe(recipe), where) is not None
+    model = keras.models.load_model(folder / "my.keras")
+    model.get_layer("last").bias.assign_add([0.01, 0.0, 0.0])
+    model.save(folder / "my.keras")
+    assert finished_report(load_recipe(recipe), where) is None
+    with pytest.raises(RunMismatchError, match=r"my.keras changed since .* was made"):
+        run(recipe)
+
+
+def test_a_torn_recipe_in_the_run_is_written_anew_or_called_damaged(folder):
+    recipe = write_recipe(folder)
+    first, where = run(recipe)
+    where.recipe.write_text(where.recipe.read_text()[:100] + "\t{")
+    with pytest.raises(RunMismatchError, match=r"its recipe.yaml is missing or damaged"):
+        run(write_recipe(folder, seed=1))
+    again, _ = run(write_recipe(folder))
+    assert again["selected"] == first["selected"]
+    assert load_recipe(where.recipe) == load_recipe(recipe)
+
+
+def test_a_damaged_dense_student_is_named_and_made_again(folder):
+    recipe, told = write_recipe(folder), []
+    first, where = run(recipe)
+    where.round(0).state.write_bytes(b"torn")
+    again, _ = run(recipe, listen=told.append)
+    said = [event.text for event in told if isinstance(event, Notice)]
+    assert len(said) == 1 and said[0].endswith("state.spiral is damaged or missing; making the dense student again")
+    assert again["selected"] == first["selected"]

@@ -1,0 +1,152 @@
+"""What cannot be is refused in a sentence, as early as can be."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from small_runs import (
+    Y,
+    assert_sound,
+    fitted,
+    layers,
+    run,
+    small,
+    write_recipe,
+)
+
+from spiral_cli.errors import DivergedError, UsageError
+from spiral_cli.events import Event
+
+
+def test_a_teacher_that_guesses_is_refused_with_what_would_help(folder):
+    model = fitted(small(), Y, keras.losses.SparseCategoricalCrossentropy(from_logits=True), scale=1.0)
+    turned = keras.Sequential([layers.Input((8, 8, 1)), model])
+    turned.save(folder / "my.keras")
+    with pytest.raises(UsageError, match=r"hardly better than guessing.*data.scale: 0-255"):
+        run(write_recipe(folder, teacher={"path": "my.keras"}))
+
+
+def test_several_outputs_are_refused_in_a_sentence(folder):
+    inputs = keras.Input((8, 8, 1))
+    x = layers.Flatten()(inputs)
+    keras.Model(inputs, [layers.Dense(3)(x), layers.Dense(2)(x)]).save(folder / "my.keras")
+    with pytest.raises(UsageError, match="several outputs"):
+        run(write_recipe(folder, teacher={"path": "my.keras"}))
+
+
+def test_one_output_in_a_dict_is_called_that(folder):
+    inputs = keras.Input((8, 8, 1))
+    keras.Model(inputs, {"only": layers.Dense(3)(layers.Flatten()(inputs))}).save(folder / "my.keras")
+    with pytest.raises(UsageError, match="gives its one output inside a dict"):
+        run(write_recipe(folder, teacher={"path": "my.keras"}))
+
+
+def test_a_model_of_another_precision_is_refused_in_a_sentence(folder):
+    inputs = keras.Input((8, 8, 1))
+    half = layers.Dense(16, dtype="mixed_float16", name="half")(layers.Flatten()(inputs))
+    keras.Model(inputs, layers.Dense(3)(half)).save(folder / "my.keras")
+    with pytest.raises(UsageError, match=r"computes in float16 \(layer 'half'\), and precision is float32"):
+        run(write_recipe(folder, teacher={"path": "my.keras"}))
+
+
+def test_another_class_order_is_named_before_what_changes_more(folder):
+    fitted(small(), (Y + 1) % 3, keras.losses.SparseCategoricalCrossentropy(True)).save(folder / "my.keras")
+    with pytest.raises(UsageError, match=r"wrongly \(with another class order in data.classes its accuracy"):
+        run(write_recipe(folder, teacher={"path": "my.keras"}))
+
+
+def test_a_teacher_of_another_loss_is_refused_unless_the_recipe_says_what_to_do(folder):
+    fitted(small("softmax"), np.eye(3)[Y], "mse").save(folder / "my.keras")
+    with pytest.raises(UsageError, match=r"loss 'mse'.*train.loss: crossentropy"):
+        run(write_recipe(folder, teacher={"path": "my.keras"}))
+    report, where = run(write_recipe(folder, teacher={"path": "my.keras"}, train={"loss": "crossentropy"}))
+    assert_sound(report, where)
+
+
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        (
+            {"guard": {"monitor": "exact_match"}},
+            "'exact_match' is not measured for these labels",
+        ),
+        ({"prune": {"allocation": {"dense_9": 0.5}}}, "'dense_9' matches no layer"),
+        ({"prune": {"targets": ["dens_1"]}}, "did you mean 'dense_1'"),
+        ({"prune": {"ignore": ["*"]}}, "nothing in the student can be pruned"),
+        ({"prune": {"granularity": {"block": [9999, 9999]}}}, "at most a sparsity of 0 can be reached"),
+        (
+            {
+                "distill": {
+                    "features": [{"teacher": "dense_1", "student": "dense_2"}, {"teacher": "x", "student": "dense_2"}]
+                }
+            },
+            "the teacher has no layer 'x'",
+        ),
+        (
+            {"train": {"jit": True}, "teacher": {"model": "lenet5", "epochs": 1}, "data": {"image_size": [16, 16]}},
+            "XLA cannot compile",
+        ),
+    ],
+    ids=["monitor", "allocation", "targets", "ignore", "blocks", "features", "jit"],
+)
+def test_what_cannot_be_is_refused_in_a_sentence(folder, sections, said):
+    heard: list[Event] = []
+    with pytest.raises(UsageError, match=said):
+        run(write_recipe(folder, **sections), listen=heard.append)
+    if "XLA" not in said:  # which is known only once a step is compiled
+        assert heard == [], "the teacher trained first"
+
+
+def test_a_student_that_does_not_fit_is_refused_before_the_teacher_trains(folder):
+    heard: list[Event] = []
+    small(width=4).save(folder / "other.keras")
+    with pytest.raises(UsageError, match="has 4 outputs, the data 3 classes"):
+        run(write_recipe(folder, student={"path": "other.keras"}), listen=heard.append)
+    assert heard == []
+
+
+def test_nan_stops_with_round_epoch_and_cause_and_keeps_the_last_good_state(folder):
+    recipe = write_recipe(folder, train={"optimizer": "sgd", "learning_rate": 1e30, "epochs": 3})
+    with pytest.raises(DivergedError, match=r"loss became (nan|inf) in round 1, try 1, epoch \d of 3.*learning rate"):
+        run(recipe)
+    assert (folder / "run" / "teacher.keras").is_file()
+    assert (folder / "run" / "rounds" / "00" / "student.keras").is_file()
+
+
+def test_weights_that_diverge_in_the_last_step_are_seen(folder):
+    """The loss of a step is that before its update: the last update shows in the weights alone."""
+    recipe = write_recipe(
+        folder,
+        train={"optimizer": "sgd", "learning_rate": 1e38, "epochs": 1, "batch_size": 240},
+        prune={"schedule": [0.5]},
+    )
+    with pytest.raises(DivergedError, match=r"round 1, try 1.*lower the learning rate"):
+        run(recipe)
+
+
+def test_a_teacher_that_gives_nan_is_called_that(folder):
+    model = small()
+    model.get_layer("last").bias.assign([0.0, np.nan, 0.0])
+    model.save(folder / "my.keras")
+    with pytest.raises(DivergedError, match=r"gives NaN or infinity for 60 of 60 examples"):
+        run(write_recipe(folder, teacher={"path": "my.keras"}))
+
+
+@pytest.mark.parametrize(
+    ("activation", "stated", "said"),
+    [
+        ("softmax", "logits", "ends in softmax or sigmoid; leave the key out, or say probabilities"),
+        (None, "probabilities", r"gives values from -\d.* to .*; leave the key out, or say logits"),
+    ],
+)
+def test_a_stated_output_that_is_plainly_wrong_is_refused(folder, activation, stated, said):
+    small(activation).save(folder / "my.keras")
+    with pytest.raises(UsageError, match=said):
+        run(write_recipe(folder, teacher={"path": "my.keras", "output": stated}))
+
+
+def test_an_untrained_teacher_is_not_said_to_be_good_with_another_class_order(folder):
+    small().save(folder / "my.keras")
+    with pytest.raises(UsageError, match=r"hardly better than guessing.*too few teacher.epochs"):
+        run(write_recipe(folder, teacher={"path": "my.keras"}))
