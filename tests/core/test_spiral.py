@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 
 import keras
 import numpy as np
@@ -203,4 +204,5 @@ def test_blocks_that_come_no_nearer_to_the_schedule_are_pointed_out(folder):
     report, _ = run(recipe, listen=heard.append)
     said = [event.text for event in heard if isinstance(event, Notice)]
     assert len(said) == 1 and "the blocks of prune.granularity come no nearer to the schedule's 0.9" in said[0]
-    assert f"ends at a sparsity of about {report['selected']['sparsity']:.4f} in all" in said[0]
+    foretold = re.search(r"ends at a sparsity of about ([\d.]+) in all", said[0])  # which blocks stay is not foretold
+    assert foretold is not None and float(foretold[1]) == pytest.approx(report["selected"]["sparsity"], abs=0.01)
