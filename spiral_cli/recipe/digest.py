@@ -19,7 +19,7 @@ STUDENT_KEYS = (*TEACHER_KEYS, "student", "prune", "distill", "train", "guard")
 
 
 def flatten(recipe: Section, prefix: str = "") -> dict[str, Any]:
-    """Return every setting under its dotted key, as plain data: ``{"distill.alpha": 0.9, …}``."""
+    """Return every setting under its dotted key, as plain data: ``{"distill.alpha": 0.5, …}``."""
     flat: dict[str, Any] = {}
     for key in type(recipe).model_fields:
         value = getattr(recipe, key)

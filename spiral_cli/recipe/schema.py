@@ -305,7 +305,9 @@ class Feature(Section):
 
     teacher: Text
     student: Text
-    weight: Annotated[float, Field(gt=0.0)] = 1.0
+    weight: Annotated[float, Field(gt=0.0)] = Field(
+        default=0.1, description="of the squared error in units of the teacher's mean square"
+    )
 
 
 class Distill(Section):
@@ -313,7 +315,7 @@ class Distill(Section):
 
     loss: Annotated[str, NameIn(registry.losses)] = "kl"
     temperature: Annotated[float, Field(gt=0.0)] = 2.0
-    alpha: Fraction = Field(default=0.9, description="weight of the distillation loss; the rest is the task loss")
+    alpha: Fraction = Field(default=0.5, description="weight of the distillation loss; the rest is the task loss")
     teacher: Literal["original", "previous", "best", "ensemble"] = "original"
     features: list[Feature] = Field(default=[], description="pairs of layers whose outputs the student imitates")
 

@@ -29,7 +29,7 @@ prune:
 
 distill:
   temperature: 4.0          # how soft the teacher's answers are
-  alpha: 0.9                # their weight in the loss; the labels have the rest
+  alpha: 0.5                # their weight in the loss; the labels have the rest
 
 train:
   epochs: 15                # of each round

@@ -26,7 +26,7 @@ from spiral_cli.training.control import Control
 
 def test_another_recipe_is_refused_with_what_differs_and_a_teacher_can_be_lent(folder):
     run(write_recipe(folder))
-    with pytest.raises(RunMismatchError, match=r"distill.alpha: the run has 0.9, the recipe 0.7"):
+    with pytest.raises(RunMismatchError, match=r"distill.alpha: the run has 0.5, the recipe 0.7"):
         run(write_recipe(folder, distill={"alpha": 0.7}))
     with pytest.raises(RunMismatchError, match=r"teacher.epochs"):
         run(write_recipe(folder, teacher={"model": "mlp", "epochs": 5}))

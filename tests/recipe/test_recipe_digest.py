@@ -55,9 +55,9 @@ def reread(text: str) -> Recipe:
 
 def test_flatten_gives_every_setting_its_dotted_key() -> None:
     flat = flatten(recipe(distill={"features": [{"teacher": "a", "student": "b"}]}))
-    assert flat["distill.alpha"] == 0.9
+    assert flat["distill.alpha"] == 0.5
     assert flat["prune.schedule.rounds"] == 5
-    assert flat["distill.features"] == [{"teacher": "a", "student": "b", "weight": 1.0}]
+    assert flat["distill.features"] == [{"teacher": "a", "student": "b", "weight": 0.1}]
     assert not any(isinstance(value, Section) for value in flat.values())
 
 
@@ -89,7 +89,7 @@ def test_what_changes_no_bytes_changes_no_digest(keys: dict[str, Any]) -> None:
         ({"student": {"model": "lenet5"}}, False),
         ({"prune": {"criterion": "lamp"}}, False),
         ({"prune": {"pressure": None}}, False),
-        ({"distill": {"alpha": 0.5}}, False),
+        ({"distill": {"alpha": 0.7}}, False),
         ({"train": {"epochs": 1}}, False),
         ({"guard": {"max_drop": 0.5}}, False),
     ],
@@ -115,10 +115,10 @@ def test_a_digest_is_the_same_in_another_process_and_a_later_version() -> None:
 def test_differences_are_lines_a_person_reads() -> None:
     old = recipe()
     new = recipe(
-        name="x", distill={"alpha": 0.5}, prune={"schedule": [0.5]}, data={"format": "digits", "classes": ["a", "b"]}
+        name="x", distill={"alpha": 0.7}, prune={"schedule": [0.5]}, data={"format": "digits", "classes": ["a", "b"]}
     )
     lines = differences(old, new, STUDENT_KEYS)
-    assert "distill.alpha: the run has 0.9, the recipe 0.5" in lines
+    assert "distill.alpha: the run has 0.5, the recipe 0.7" in lines
     assert 'data.classes: the run has nothing, the recipe ["a", "b"]' in lines
     assert "prune.schedule: the run has nothing, the recipe [0.5]" in lines
     assert differences(old, new, TEACHER_KEYS) == ['data.classes: the run has nothing, the recipe ["a", "b"]']

@@ -51,7 +51,7 @@ def test_the_shortest_recipe_has_the_documented_defaults(load: Load) -> None:
     assert recipe.teacher.epochs == 15
     assert recipe.student.model == "same"
     assert recipe.prune.schedule == Schedule(kind="geometric", final_sparsity=0.9, rounds=5)
-    assert (recipe.distill.temperature, recipe.distill.alpha) == (2.0, 0.9)
+    assert (recipe.distill.temperature, recipe.distill.alpha) == (2.0, 0.5)
 
 
 @pytest.mark.parametrize(("file", "name"), [("spiral.yaml", "spiral"), ("a b!.yaml", "a-b"), ("-x.y.yaml", "x.y")])
@@ -270,7 +270,7 @@ def test_words_of_yaml_1_1_stay_class_names(load: Load) -> None:
 
 def test_an_empty_section_means_its_defaults_and_null_pressure_means_none(load: Load) -> None:
     recipe = load(BASE + "distill:\nprune:\n  pressure: null\n")
-    assert recipe.distill.alpha == 0.9
+    assert recipe.distill.alpha == 0.5
     assert recipe.prune.pressure is None
 
 
