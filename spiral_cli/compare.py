@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from spiral_cli.compress import build_task
-from spiral_cli.errors import MissingError
+from spiral_cli.data.preprocessing import Preprocessing
+from spiral_cli.errors import MissingError, UsageError
 from spiral_cli.evaluate import Evaluator, bytes_on_disk, layer_sizes, measure_size
 from spiral_cli.fitting import is_copy, refuse_unknown_monitor
 from spiral_cli.guard import drop, monitor_mode
 from spiral_cli.models.load import load_model
 from spiral_cli.pruning.prunable import find_prunable
 from spiral_cli.recipe import Recipe
+from spiral_cli.run import RunFolder
 from spiral_cli.tasks.image_classification import ImageClassification
 from spiral_cli.training.device import use_device
 
@@ -30,6 +32,7 @@ def compare(recipe: Recipe, student: Path, teacher: Path | None) -> dict[str, An
     """
     use_device(recipe.device, recipe.seed)
     task = build_task(recipe)
+    refuse_other_preprocessing(task, RunFolder(student.parent).preprocessing)
     output = recipe.teacher.output
     ours = measure(recipe, task, student, output if is_copy(recipe) else "auto")
     theirs = measure(recipe, task, teacher, output) if teacher is not None else None
@@ -39,6 +42,22 @@ def compare(recipe: Recipe, student: Path, teacher: Path | None) -> dict[str, An
         mode = monitor_mode(guard.monitor, guard.mode)
         lost = drop(theirs["metrics"]["test"][guard.monitor], ours["metrics"]["test"][guard.monitor], mode)
     return {"monitor": guard.monitor, "student": ours, "teacher": theirs, "drop": lost}
+
+
+def refuse_other_preprocessing(task: ImageClassification, file: Path) -> None:
+    """Check that the recipe feeds a student as it was trained, which `preprocessing.json` beside it says.
+
+    Raises:
+        UsageError: size, classes or scale are others.
+    """
+    if not file.is_file():
+        return
+    stored, here = Preprocessing.from_json(file.read_text("utf-8")), task.preprocessing
+    keys = {"input_shape": "data.image_size and data.channels", "classes": "data.classes", "scale": "data.scale"}
+    for key, stated in keys.items():
+        before, now = getattr(stored, key), getattr(here, key)
+        if before != now:
+            raise UsageError(f"{file} says {key} {before}, and the recipe comes to {now}; see {stated}")
 
 
 def measure(recipe: Recipe, task: ImageClassification, path: Path, output: str) -> dict[str, Any]:

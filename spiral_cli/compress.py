@@ -15,18 +15,19 @@ from spiral_cli.errors import DiskFullError, SpiralError
 from spiral_cli.evaluate import Evaluator, measure_size
 from spiral_cli.events import Listener, Notice
 from spiral_cli.export.artifact import Chosen, failed, prove
-from spiral_cli.fitting import rehearse
+from spiral_cli.fitting import refuse_unknown_monitor, rehearse
 from spiral_cli.guard import Row
 from spiral_cli.models.load import load_model
-from spiral_cli.prepare import open_run, refuse_run
+from spiral_cli.prepare import open_run, other_teacher, refuse_run
 from spiral_cli.recipe import Recipe
 from spiral_cli.report.build import build_report, rounds_csv
 from spiral_cli.rounds import run_rounds
 from spiral_cli.run import Ledger, RunFolder, atomic_path, write_json, write_text
 from spiral_cli.select import select
+from spiral_cli.sources import data_stamp
 from spiral_cli.student import Workbench, set_up
 from spiral_cli.tasks.image_classification import ImageClassification
-from spiral_cli.teacher import TrainedTeacher, train_or_load_teacher
+from spiral_cli.teacher import TrainedTeacher, refuse_file, refuse_other_data, train_or_load_teacher
 from spiral_cli.training.control import Control, TimeIsUp
 from spiral_cli.training.device import use_device
 
@@ -89,8 +90,14 @@ def begin(
     refuse_run(recipe, run, fresh=fresh, teacher_from=teacher_from)
     use_device(recipe.device, recipe.seed)
     task = build_task(recipe)
-    if fresh or Ledger(run).find("teacher") is None:
+    teacher = None if fresh else Ledger(run).find("teacher")
+    if teacher is None:
         rehearse(recipe, task)
+        refuse_file(recipe, task, thorough=run.ledger.exists())
+        if teacher_from is not None:
+            refuse_other_data(task, other_teacher(recipe, RunFolder(teacher_from)), teacher_from)
+    else:
+        refuse_unknown_monitor(recipe, teacher["metrics"])
     open_run(recipe, run, fresh=fresh, teacher_from=teacher_from)
     return task
 
@@ -129,7 +136,7 @@ def finish(bench: Workbench, rows: Sequence[Row], in_time: bool, listen: Listene
     write_json(run.report, report)
     if in_time:
         made = (run.report, run.rounds_csv, *((run.student, run.preprocessing) if selected else ()))
-        bench.ledger.append("finished", status=status, files=made)
+        bench.ledger.append("finished", status=status, data=data_stamp(recipe), files=made)
     return report
 
 

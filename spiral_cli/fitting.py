@@ -51,10 +51,16 @@ def fit_student(recipe: Recipe, task: ImageClassification, teacher: keras.Model,
     """Return how ``student`` fits the recipe.
 
     Raises:
-        UsageError: nothing of it can be pruned, or a pattern or a feature's layer is not there.
+        UsageError: its outputs are not the teacher's, nothing of it can be pruned, or a pattern or a
+            feature's layer is not there.
     """
     prune = recipe.prune
     head = task.head(student, recipe.teacher.output if is_copy(recipe) else "auto")
+    if head.exclusive != task.head(teacher, recipe.teacher.output).exclusive:
+        raise UsageError(
+            "of teacher and student one has a single output and the other one for each class, so the student cannot "
+            "learn from it; with data.labels: binary both have one, or give a student with as many outputs"
+        )
     prunable, skipped = find_prunable(student, prune.targets, prune.ignore)
     if not prunable:
         reasons = "; ".join(f"{one.name}: {one.reason}" for one in skipped)

@@ -11,20 +11,18 @@ from typing import Any
 from spiral_cli.errors import MissingError, RunMismatchError, UsageError
 from spiral_cli.recipe import Recipe, load_recipe
 from spiral_cli.recipe.digest import STUDENT_KEYS, TEACHER_KEYS, differences, dump, student_digest, teacher_digest
-from spiral_cli.run import Ledger, RunFolder, atomic_path, checksum, disk_errors, write_text
+from spiral_cli.run import Ledger, RunFolder, atomic_path, disk_errors, write_text
+from spiral_cli.sources import changed, data_stamp, model_sums, paths
 
 
 def finished_report(recipe: Recipe, run: RunFolder) -> dict[str, Any] | None:
-    """Return the report of a run of exactly this recipe and teacher file that has ended, or None."""
+    """Return the report of a run that has ended, of exactly this recipe and the files it names, or None."""
     ledger = Ledger(run)
-    record, teacher = ledger.find("finished"), ledger.find("teacher")
-    if record is None or not run.recipe.is_file() or dump(recipe) != run.recipe.read_text("utf-8"):
+    record, opened = ledger.find("finished"), ledger.find("opened")
+    if record is None or opened is None or stored_recipe(run) != recipe or ledger.damaged(record):
         return None
-    if ledger.damaged(record):
-        return None
-    path = Path(recipe.teacher.path or "")
-    if path.is_file() and teacher is not None and teacher["source"] != checksum(path):
-        return None  # the run itself says that its teacher changed
+    if record["data"] != data_stamp(recipe) or changed(opened["models"], model_sums(recipe)):
+        return None  # going on, the run itself looks closer, and says what changed
     return json.loads(run.report.read_text("utf-8"))
 
 
@@ -38,11 +36,11 @@ def refuse_run(recipe: Recipe, run: RunFolder, *, fresh: bool, teacher_from: Pat
         teacher_from: another run's folder whose teacher is used where this run has none.
 
     Raises:
-        RunMismatchError: finished stages in it were made by another recipe.
+        RunMismatchError: finished stages in it were made by another recipe, or from other files.
         MissingError: ``teacher_from`` has no such teacher.
-        UsageError: it holds a person's own recipe, or is to be emptied of the teacher it is to take.
+        UsageError: a person's own files are in the way, or ``fresh`` would remove the teacher to take.
     """
-    refuse_own_file(run)
+    refuse_own_files(recipe, run)
     if not fresh:
         refuse_other(recipe, run)
     elif teacher_from is not None and teacher_from.resolve() == run.root.resolve():
@@ -61,29 +59,33 @@ def open_run(recipe: Recipe, run: RunFolder, *, fresh: bool, teacher_from: Path 
             run.clear()
         else:
             forget_unfinished(recipe, run)
-    write_text(run.recipe, dump(recipe))
-    if teacher_from is not None and Ledger(run).find("teacher") is None:
+    ledger = Ledger(run)
+    ledger.drop(lambda record: record["event"] == "opened")
+    ledger.append("opened", models=model_sums(recipe))
+    write_text(run.recipe, dump(recipe, run.root))
+    if teacher_from is not None and ledger.find("teacher") is None:
         take_teacher(recipe, run, RunFolder(teacher_from))
 
 
-def refuse_own_file(run: RunFolder) -> None:
-    """Keep a person's own ``recipe.yaml`` from being overwritten by the run's resolved one.
+def refuse_own_files(recipe: Recipe, run: RunFolder) -> None:
+    """Keep a person's own files from being overwritten by those of a run.
 
     Raises:
-        UsageError: there is one in the folder that no run wrote.
+        UsageError: no run wrote what lies there, or the recipe names a file that is the run's own.
     """
-    if run.ledger.exists() or not run.recipe.is_file():
-        return
-    try:
-        resolved = dump(load_recipe(run.recipe)) == run.recipe.read_text("utf-8")
-    except UsageError:
-        resolved = False
-    if not resolved:
-        raise UsageError(f"{run.recipe} is a file of your own, and a run writes its recipe there; give another --run")
+    taken = [path for path in run.owned() if path.exists()]
+    if taken and not run.ledger.exists():
+        raise UsageError(
+            f"{taken[0]} was not written by a run, and a run in {run.root} would replace it; give another --run"
+        )
+    names = {path.resolve() for path in run.owned()}
+    for key, path in paths(recipe).items():
+        if names & {path.resolve(), *path.resolve().parents}:
+            raise UsageError(f"{key}: {path} belongs to the run in {run.root}; move it, or give another --run")
 
 
 def refuse_other(recipe: Recipe, run: RunFolder) -> None:
-    """Compare the stages a run has finished with what ``recipe`` would make of them.
+    """Compare the stages a run has finished with what ``recipe`` and its files would make of them.
 
     Raises:
         RunMismatchError: with the keys that differ.
@@ -99,6 +101,12 @@ def refuse_other(recipe: Recipe, run: RunFolder) -> None:
             + "\n  ".join(differences_from(run, recipe, keys))
             + "\ngive --run another folder (with --teacher-from to reuse a teacher), or start over with --fresh"
         )
+    for key in changed((ledger.find("opened") or {}).get("models", {}), model_sums(recipe)):
+        if records["dense" if key.startswith("student") else "teacher"] is not None:
+            raise RunMismatchError(
+                f"{key}: {paths(recipe)[key]} changed since {run.root} was made; "
+                "start over with --fresh, or give --run another folder"
+            )
 
 
 def differences_from(run: RunFolder, recipe: Recipe, keys: Sequence[str]) -> list[str]:
@@ -118,11 +126,15 @@ def stored_recipe(run: RunFolder) -> Recipe | None:
 
 
 def forget_unfinished(recipe: Recipe, run: RunFolder) -> None:
-    """Remove the states of stages that another recipe, or one unknown, began; they must not be continued."""
+    """Remove the states of stages that another recipe, other files, or one unknown, began.
+
+    They must not be continued.
+    """
     before = stored_recipe(run)
-    if before is None or teacher_digest(before) != teacher_digest(recipe):
+    other = changed((Ledger(run).find("opened") or {}).get("models", {}), model_sums(recipe))
+    if other or before is None or teacher_digest(before) != teacher_digest(recipe):
         remove_all(run.root, "teacher*.spiral")
-    if before is None or student_digest(before) != student_digest(recipe):
+    if other or before is None or student_digest(before) != student_digest(recipe):
         remove_all(run.root, "rounds/*/attempt-*.spiral")
 
 
@@ -137,15 +149,20 @@ def other_teacher(recipe: Recipe, other: RunFolder) -> dict[str, Any]:
 
     Raises:
         MissingError: there is none, or it is damaged.
-        RunMismatchError: another recipe trained it.
+        RunMismatchError: another recipe or another file made it.
     """
-    record = Ledger(other).find("teacher")
-    if record is None or Ledger(other).damaged(record):
+    ledger = Ledger(other)
+    record = ledger.find("teacher")
+    if record is None or ledger.damaged(record):
         raise MissingError(
             f"--teacher-from {other.root}: there is no intact teacher; run spiral train-teacher there first"
         )
+    lines = []
     if record["digest"] != teacher_digest(recipe):
         lines = differences_from(other, recipe, TEACHER_KEYS)
+    sums = (ledger.find("opened") or {}).get("models", {})
+    lines += [f"{key}: another file" for key in changed(sums, model_sums(recipe)) if not key.startswith("student")]
+    if lines:
         raise RunMismatchError(
             f"--teacher-from {other.root}: its teacher was made by another recipe:\n  " + "\n  ".join(lines)
         )

@@ -153,18 +153,23 @@ def registrations(node: ast.FunctionDef | ast.ClassDef, variable: str) -> Iterat
                 yield names, facts
 
 
+def search(folder: Path) -> None:
+    """Let modules in ``folder`` be imported, after those of the usual path: plugins and builders."""
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+
 def load_plugins(modules: Sequence[str], folder: Path) -> None:
     """Import a recipe's ``plugins`` so that what they register can be named.
 
     Args:
         modules: dotted module names.
-        folder: the recipe's folder, searched after the usual path, for ``builder`` functions too.
+        folder: searched after the usual path, as by `search`.
 
     Raises:
         UsageError: a module cannot be imported.
     """
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
+    search(folder)
     for module in modules:
         try:
             with redirect_stdout(sys.stderr):  # stdout is spiral's own, and with --json a machine's

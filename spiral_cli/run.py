@@ -18,7 +18,7 @@ from spiral_cli.errors import DiskFullError, RunMismatchError, SpiralError
 
 TEMPORARY = ".spiral-tmp-"
 UNWRITABLE = (
-    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO),
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOENT, errno.ENODEV),
     *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP),
 )
 
@@ -132,20 +132,26 @@ class RunFolder:
                 f"{self.root} is in use by another spiral process; wait for it, stop it, or give --run another folder"
             ) from None
         try:
-            for leftover in self.root.rglob(f"{TEMPORARY}*"):
-                leftover.unlink(missing_ok=True)
+            for place in (self.root, *self.root.glob("rounds/*")):  # not below: other runs may lie there
+                for leftover in place.glob(f"{TEMPORARY}*"):
+                    leftover.unlink(missing_ok=True)
             yield
         finally:
             lock.release()
 
+    def owned(self) -> tuple[Path, ...]:
+        """Return all files and folders that a run leaves, there or not; the ledger, which says so, comes last."""
+        files = (self.recipe, self.teacher, self.student, self.preprocessing, self.report, self.rounds_csv)
+        states = self.root.glob("teacher*.spiral")
+        return (*files, *states, self.root / "rounds", self.tensorboard, self.ledger)
+
     def clear(self) -> None:
         """Remove what a run leaves, and nothing else that lies in the folder: the run starts over."""
-        files = (self.recipe, self.ledger, self.teacher, self.student, self.preprocessing, self.report, self.rounds_csv)
-        for path in (*files, *self.root.glob("teacher*.spiral")):
-            path.unlink(missing_ok=True)
-        for folder in (self.root / "rounds", self.tensorboard):
-            if folder.is_dir():
-                shutil.rmtree(folder)
+        for path in self.owned():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -11,13 +11,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from spiral_cli.errors import MissingError, RunMismatchError, UsageError
+from spiral_cli.data.preprocessing import few
+from spiral_cli.errors import RunMismatchError, UsageError
 from spiral_cli.evaluate import Evaluator
 from spiral_cli.events import Listener, Notice, StageDone
 from spiral_cli.models.load import compiled_loss, load_model
 from spiral_cli.recipe import Recipe
 from spiral_cli.recipe.digest import teacher_digest
-from spiral_cli.run import Ledger, RunFolder, atomic_path, checksum
+from spiral_cli.run import Ledger, RunFolder, atomic_path
 from spiral_cli.tasks.classification import near_chance
 from spiral_cli.tasks.image_classification import ImageClassification
 from spiral_cli.tasks.suspects import suspects
@@ -68,7 +69,6 @@ def train_or_load_teacher(
             "teacher",
             digest=teacher_digest(recipe),
             data=task.dataset.fingerprint(),
-            source=_source(recipe),
             metrics=metrics,
             seconds=seconds,
             files=(run.teacher,),
@@ -83,16 +83,7 @@ def _stored(recipe: Recipe, task: ImageClassification, ledger: Ledger, listen: L
     record = ledger.find("teacher")
     if record is None:
         return None
-    if record["data"] != task.dataset.fingerprint():
-        raise RunMismatchError(
-            f"the data changed since {ledger.run.root} was made (files, labels or their order); "
-            "start over with --fresh, or give --run another folder"
-        )
-    if record["source"] != _source(recipe):
-        raise RunMismatchError(
-            f"teacher.path: {recipe.teacher.path} changed since {ledger.run.root} was made; "
-            "start over with --fresh, or give --run another folder"
-        )
+    refuse_other_data(task, record, ledger.run.root)
     damaged = ledger.damaged(record)
     if damaged:
         listen(Notice(f"{ledger.run.root / damaged[0]} is damaged or missing; making the teacher again", "warning"))
@@ -101,22 +92,10 @@ def _stored(recipe: Recipe, task: ImageClassification, ledger: Ledger, listen: L
     return record
 
 
-def _source(recipe: Recipe) -> str | None:
-    """Return the checksum of the file a teacher is loaded from, or None where it is built."""
-    path = recipe.teacher.path
-    if path is None:
-        return None
-    if not Path(path).is_file():
-        raise MissingError(f"teacher.path: there is no file {path}; give the path of a .keras model")
-    return checksum(Path(path))
-
-
 def _obtain(recipe: Recipe, task: ImageClassification, run: RunFolder, listen: Listener, control: Control) -> float:
     """Put ``teacher.keras`` into the run; return the seconds its training took."""
     settings = recipe.teacher
     if settings.path is not None and not settings.epochs:
-        load_model(settings.path)  # refuse a bad file before it is copied
-        refuse_other_loss(settings.path, recipe)
         with atomic_path(run.teacher) as temporary:
             shutil.copyfile(settings.path, temporary)
         return 0.0
@@ -146,6 +125,40 @@ def _train(
         control=control,
     )
     return trained.seconds
+
+
+def refuse_other_data(task: ImageClassification, record: Mapping[str, Any], run: Path) -> None:
+    """Check that a teacher's ledger record is of the task's data.
+
+    Raises:
+        RunMismatchError: it is not.
+    """
+    if record["data"] != task.dataset.fingerprint():
+        raise RunMismatchError(
+            f"the data are not those that the teacher in {run} was made with (files, labels or their order); "
+            "start over with --fresh, or give --run another folder"
+        )
+
+
+def refuse_file(recipe: Recipe, task: ImageClassification, *, thorough: bool) -> None:
+    """Refuse a teacher's file that is to be used as it is, before the run is opened.
+
+    Args:
+        recipe: maybe names one.
+        task: to measure it on.
+        thorough: measure it too, where otherwise something would be lost first; it is measured again later.
+
+    Raises:
+        MissingError, UsageError: as `train_or_load_teacher`.
+    """
+    settings = recipe.teacher
+    if settings.path is None or settings.epochs:
+        return
+    refuse_other_loss(settings.path, recipe)
+    if thorough:
+        model = load_model(settings.path)
+        evaluator = Evaluator(task, model, task.head(model, settings.output))
+        refuse_guessing(evaluator, evaluator.metrics(task.dataset.validation))
 
 
 def refuse_other_loss(path: str, recipe: Recipe) -> None:
@@ -182,7 +195,7 @@ def refuse_guessing(evaluator: Evaluator, metrics: Mapping[str, float]) -> None:
             logits = head.logits(evaluator.model(inputs, training=False)).numpy()
             return logits.argmax(-1) if head.exclusive else (logits[:, 0] > 0).astype(np.int64)
 
-        sample = slice(0, SUSPECT_SAMPLE)
+        sample = slice(0, few(task.preprocessing.input_shape, SUSPECT_SAMPLE))
         reasons = suspects(predict, task.dataset.validation.x[sample], y[sample].astype(np.int64), task.preprocessing)
     hint = "; ".join(reasons) or (
         "suspects: data.scale (the range of values it was trained on), the order of data.classes, "

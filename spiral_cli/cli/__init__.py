@@ -17,6 +17,7 @@ def main() -> int:
     # Looking for garbage, at start and at exit, and for pydantic's plugins is a third of the time of `spiral ls`.
     gc.disable()
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # a plugin may import Keras before spiral does
     from spiral_cli.cli.entry import run
 
     code = run()

@@ -28,6 +28,8 @@ def parse_least(demands: Sequence[str], metrics: Collection[str]) -> dict[str, f
             raise UsageError(
                 f"--min {demand}: received '{name}'; allowed: METRIC=NUMBER with {', '.join(metrics)}{near}"
             )
+        if name.endswith("loss"):
+            raise UsageError(f"--min {demand}: {name} is better when lower; ask for another metric, or for --max-drop")
         if name in least:
             raise UsageError(f"--min {demand}: {name} is asked for twice")
         try:

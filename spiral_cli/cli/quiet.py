@@ -14,7 +14,6 @@ from contextlib import contextmanager
 
 def import_tensorflow(verbose: bool) -> None:
     """Import TensorFlow and Keras; let through what they say only if ``verbose``, or if they fail."""
-    os.environ["KERAS_BACKEND"] = "tensorflow"
     if verbose:
         importlib.import_module("keras")
         return

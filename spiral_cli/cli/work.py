@@ -22,7 +22,7 @@ from spiral_cli.events import Event, Listener, RoundDone, StageDone
 from spiral_cli.prepare import finished_report, refuse_run
 from spiral_cli.recipe import Recipe, load_recipe
 from spiral_cli.registry import tasks
-from spiral_cli.run import RunFolder, write_text
+from spiral_cli.run import RunFolder, disk_errors, write_text
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,10 @@ def train_teacher(recipe: Recipe, run_dir: Path | None, *, fresh: bool, output: 
 def compress(recipe: Recipe, run_dir: Path | None, asked: Asked, output: Output) -> int:
     """Run or resume a recipe, or show the result of a run that is finished; return the exit code."""
     run = run_folder(recipe, run_dir)
+    if asked.svg is not None:
+        with disk_errors(asked.svg):
+            asked.svg.parent.mkdir(parents=True, exist_ok=True)  # better now than after hours
+    refuse_run(recipe, run, fresh=asked.fresh, teacher_from=asked.teacher_from)
     report = None if asked.fresh else finished_report(recipe, run)
     with console_for(recipe, output) as console:
         if report is not None:
@@ -111,7 +115,6 @@ def compress(recipe: Recipe, run_dir: Path | None, asked: Asked, output: Output)
 
 def run_recipe(recipe: Recipe, run: RunFolder, asked: Asked, console: Listener, output: Output) -> dict[str, Any]:
     """Do the work of `spiral compress`; return the report."""
-    refuse_run(recipe, run, fresh=asked.fresh, teacher_from=asked.teacher_from)
     with working(output):
         from spiral_cli.compress import compress as compress_recipe
         from spiral_cli.training.control import Control, TimeIsUp

@@ -11,7 +11,7 @@ from PIL import Image
 
 from spiral_cli.errors import MissingError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L")
 T = TypeVar("T")
 
@@ -22,8 +22,14 @@ def class_folders(folder: Path) -> list[Path]:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Return the image files in and below ``folder``, sorted by path."""
-    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
+    """Return the image files in and below ``folder``, sorted by path; hidden files and folders do not count."""
+    found = (file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
+    return sorted(file for file in found if file.is_file() and not hidden(file.relative_to(folder)))
+
+
+def hidden(path: Path) -> bool:
+    """Say whether a relative path is a tool's own: `.ipynb_checkpoints`, macOS' ``._1.png`` and the like."""
+    return any(part.startswith((".", "__")) for part in path.parts)
 
 
 def class_images(folder: Path) -> dict[str, list[Path]]:

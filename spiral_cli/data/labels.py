@@ -64,7 +64,7 @@ def read_indices(
     if stated in ("one_hot", "multi_label"):
         raise MissingError(f"data.labels is {stated}, written as (n, classes), but the labels have the shape (n,)")
     if any(y.dtype.kind in "US" for y in parts.values()):
-        parts = {part: y.astype(str) for part, y in parts.items()}
+        parts = {part: as_text(y, part) for part, y in parts.items()}
         own = wanted or own or sorted(set().union(*(set(y.tolist()) for y in parts.values())))
         indices = {part: named_indices(y, own, part) for part, y in parts.items()}
     else:
@@ -121,6 +121,14 @@ def named_indices(y: np.ndarray, classes: Sequence[str], part: str) -> np.ndarra
             near = did_you_mean(name, list(classes))
             raise MissingError(f"data: {part} holds the class '{name}'; there are {', '.join(classes)}{near}")
     return np.array([position[name] for name in y.tolist()], np.int64)
+
+
+def as_text(y: np.ndarray, part: str) -> np.ndarray:
+    """Return labels (n,) as text; bytes are UTF-8."""
+    try:
+        return np.char.decode(y, "utf-8") if y.dtype.kind == "S" else y.astype(str)
+    except UnicodeDecodeError as error:
+        raise MissingError(f"data: {part} labels are bytes, but no UTF-8 text ({error}); write text") from error
 
 
 def whole_numbers(y: np.ndarray, part: str) -> np.ndarray:

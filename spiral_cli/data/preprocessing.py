@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from spiral_cli.errors import MissingError
 
 # The range of values a model expects, by the recipe's name for it.
 RANGES = {"0-255": (0.0, 255.0), "0-1": (0.0, 1.0), "-1-1": (-1.0, 1.0)}
+AT_ONCE = 2**22  # numbers: 16 MiB of inputs
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,14 @@ class Preprocessing:
                 f"preprocessing.json cannot be used ({type(error).__name__}: {error}); it needs input_shape "
                 "[height, width, channels], classes, scale, factor and offset, as spiral wrote them"
             ) from error
+
+
+def few(shape: tuple[int, ...], most: int) -> int:
+    """Return how many inputs of ``shape`` to send through a model at once: ``most``, or fewer of large ones.
+
+    What a convolutional network keeps in between is some ten times its input.
+    """
+    return max(1, min(most, AT_ONCE // math.prod(shape)))
 
 
 def scaling(dtype: np.dtype, scale: str) -> tuple[float, float]:

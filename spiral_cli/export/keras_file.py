@@ -15,6 +15,6 @@ def keras_file(chosen: Chosen) -> Exported:
     path = chosen.run.student
     model = load_model(path)
     task, head = chosen.evaluator.task, chosen.evaluator.head
-    single = Predictor(logits_of(model, head), task.preprocessing, batch_size=1)
+    single = Predictor(logits_of(model, head), task.preprocessing, most=1)
     many = Evaluator(task, model, head)
     return Exported(path, lambda x: single(x)[0] if len(x) == 1 else many.logits(x))

@@ -1,11 +1,10 @@
-"""Models that come from elsewhere: a `.keras` file or a person's own function; and exact copies."""
+"""Models that come from elsewhere: a `.keras` file or a person's own function."""
 
 from __future__ import annotations
 
 import inspect
 import json
 import re
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -90,24 +89,3 @@ def build_from(builder: str, input_shape: tuple[int, int, int], outputs: int) ->
     if not isinstance(model, keras.Model):
         raise UsageError(f"builder: {builder} returned {type(model).__name__}; it must return a keras.Model")
     return model
-
-
-def copy_model(model: keras.Model) -> keras.Model:
-    """Return an independent model of the same architecture and values.
-
-    It goes through a temporary `.keras` file, so that subclassed models, tied weights and frozen
-    layers survive; the optimizer does not. The seeds of Dropout, which the file leaves out, are set.
-
-    Raises:
-        MissingError: the model cannot be saved, or not loaded again.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.keras"
-        try:
-            model.save(path)
-        except Exception as error:
-            raise MissingError(f"the model '{model.name}' cannot be saved as .keras: {error}") from error
-        copy = load_model(path)
-    for source, target in zip(model.variables, copy.variables, strict=True):
-        target.assign(source.value)
-    return copy

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -15,6 +17,7 @@ from spiral_cli.recipe.section import Section
 
 # Only what changes the bytes of a stage: not the name, the device, or what is done with the results.
 TEACHER_KEYS = ("task", "seed", "precision", "distribution", "data", "teacher")
+IMAGENET = ("teacher.weights", "imagenet")  # a name, not a path
 STUDENT_KEYS = (*TEACHER_KEYS, "student", "prune", "distill", "train", "guard")
 
 
@@ -64,7 +67,7 @@ def without_paths(flat: dict[str, Any]) -> dict[str, Any]:
     """Return ``flat`` with every path replaced by the mere fact that there is one."""
     paths = {".".join(keys) for keys in PATH_KEYS}
     return {
-        key: "a path" if key in paths and isinstance(value, str) and value != "imagenet" else value
+        key: "a path" if key in paths and isinstance(value, str) and (key, value) != IMAGENET else value
         for key, value in flat.items()
     }
 
@@ -101,9 +104,20 @@ def represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 Dumper.add_representer(str, represent_text)
 
 
-def dump(recipe: Recipe) -> str:
-    """Return the recipe as YAML with every default written out; `load_recipe` reads it back equal."""
-    return yaml.dump(written(recipe), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=110)
+def dump(recipe: Recipe, folder: Path) -> str:
+    """Return the recipe as YAML with every default written out; `load_recipe` reads it back equal.
+
+    Args:
+        recipe: what `load_recipe` gave.
+        folder: where the text is to lie. Paths below the recipe's own folder are written relative
+            to it, so that recipe, data and run can move together.
+    """
+    plain = written(recipe)
+    for *sections, key in PATH_KEYS if recipe.plugin_folder else ():
+        section = plain[sections[0]] if sections else plain
+        if isinstance(value := section.get(key), str) and Path(value).is_relative_to(str(recipe.plugin_folder)):
+            section[key] = os.path.relpath(value, os.path.abspath(folder))
+    return yaml.dump(plain, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=110)
 
 
 def written(value: Any) -> Any:

@@ -16,6 +16,7 @@ from spiral_cli.recipe.overrides import override
 from spiral_cli.recipe.reader import MAX_BYTES, Node, Position, Source, parse, shown
 from spiral_cli.recipe.schema import PATH_KEYS, Recipe
 
+IMAGENET = ("teacher", "weights", "imagenet")
 STARTER = "`spiral new` writes a recipe to start from"
 
 
@@ -46,7 +47,8 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         tree, more = override(tree, assignment, Path.cwd())
         problems.extend(more)
     values = plain_values(tree)
-    problems.extend(plugin_problems(values.get("plugins"), tree, source.folder))
+    values.setdefault("plugin_folder", str(source.folder))
+    problems.extend(plugin_problems(values.get("plugins"), tree, Path(str(values["plugin_folder"]))))
     values.setdefault("name", name_from(path))
     recipe, wrong = check(values)
     reported = {(one.file, one.line, one.column) for one in problems}
@@ -91,13 +93,14 @@ def plain_values(tree: Node, keys: tuple[str, ...] = ()) -> Any:
         return {key: plain_values(node, (*keys, key)) for key, (_, node) in tree.value.items()}
     if isinstance(tree.value, list):
         return [plain_values(node, (*keys, "")) for node in tree.value]
-    if isinstance(tree.value, str) and tree.value and keys in PATH_KEYS and tree.value != "imagenet":
+    if isinstance(tree.value, str) and tree.value and keys in PATH_KEYS and (*keys, tree.value) != IMAGENET:
         return os.path.normpath(tree.where.source.folder / os.path.expanduser(tree.value))
     return tree.value
 
 
 def plugin_problems(plugins: Any, tree: Node, folder: Path) -> list[Problem]:
     """Import the recipe's plugins, so that their names are known, and return what went wrong."""
+    registry.search(folder)
     problems: list[Problem] = []
     for index, module in enumerate(plugins if isinstance(plugins, list) else ()):
         if isinstance(module, str) and module:

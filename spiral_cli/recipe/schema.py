@@ -27,9 +27,10 @@ Text = Annotated[str, Field(min_length=1)]
 ClassName = Annotated[Text, BeforeValidator(lambda value: str(value) if type(value) is int else value)]
 Builder = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", description="package.module:function")]
 
-# Every key that holds a path, made absolute where the recipe is read ("imagenet" is no path).
+# Every key that holds a path, made absolute where the recipe is read (as weights, "imagenet" is no path).
 PATH_KEYS = frozenset(
-    {("data", key) for key in ("path", "train", "validation", "test")}
+    {("plugin_folder",)}
+    | {("data", key) for key in ("path", "train", "validation", "test")}
     | {("teacher", "path"), ("teacher", "weights"), ("student", "path")}
 )
 
@@ -388,6 +389,9 @@ class Recipe(Section):
     export: list[Annotated[str, NameIn(registry.exporters)]] = Field(default=["keras"], description="files to write")
     tensorboard: bool = Field(default=False, description="write TensorBoard scalars into the run folder")
     plugins: list[Text] = Field(default=[], description="modules to import first: your own criteria, losses, …")
+    plugin_folder: Path | None = Field(
+        default=None, description="where plugins and builders are searched, beside the Python path; the recipe's own"
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -8,6 +8,7 @@ STARTER = f"""\
 # yaml-language-server: $schema={SCHEMA_FILE}
 # Run it:  spiral compress spiral.yaml
 # Names that may stand here: spiral ls.  All keys, explained: README.md.
+# For completion in an editor (first line):  spiral schema > {SCHEMA_FILE}
 
 data:
   format: digits            # 1,797 real 8x8 digits that come with scikit-learn; no download
@@ -28,7 +29,7 @@ prune:
     rounds: 4
 
 distill:
-  temperature: 4.0          # how soft the teacher's answers are
+  temperature: 2.0          # how soft the teacher's answers are
   alpha: 0.5                # their weight in the loss; the labels have the rest
 
 train:

@@ -124,9 +124,11 @@ def read_head(model: keras.Model, sample: np.ndarray, labels: str, classes: int,
         declared: ``logits`` or ``probabilities`` where the recipe says so, or ``auto``.
 
     Raises:
-        UsageError: several outputs, a wrong input shape, or as many outputs as do not fit.
+        UsageError: several inputs or outputs, a wrong input shape, or as many outputs as do not fit.
     """
     refuse_other_precision(model)
+    if len(getattr(model, "inputs", None) or ()) > 1:
+        raise UsageError(f"model '{model.name}' has several inputs; spiral feeds one image: wrap it to take one")
     try:
         output = model(sample, training=False)
     except Exception as error:

@@ -9,6 +9,7 @@ import numpy as np
 
 from spiral_cli import registry
 from spiral_cli.data import Split, load_dataset
+from spiral_cli.data.preprocessing import few
 from spiral_cli.models.application import application
 from spiral_cli.models.load import build_from, load_model
 from spiral_cli.recipe.schema import Recipe, Student, Teacher
@@ -49,7 +50,7 @@ class ImageClassification:
 
     def head(self, model: keras.Model, declared: str = "auto") -> Head:
         """Return how to read ``model``'s output, as `classification.read_head`."""
-        sample = self.dataset.validation.x[:HEAD_SAMPLE].astype(np.float32)
+        sample = self.dataset.validation.x[: few(self.preprocessing.input_shape, HEAD_SAMPLE)].astype(np.float32)
         inputs = sample * self.preprocessing.factor + self.preprocessing.offset
         return read_head(model, inputs, self.dataset.labels, len(self.preprocessing.classes), declared)
 

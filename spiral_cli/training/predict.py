@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from spiral_cli.data.splits import Preprocessing
+from spiral_cli.data.preprocessing import Preprocessing, few
 from spiral_cli.tasks.classification import Head
 from spiral_cli.training.arrays import scaled
 
@@ -21,11 +21,11 @@ class Predictor:
     Args:
         forward: takes scaled inputs (batch, …), returns a list of tensors (batch, …).
         preprocessing: turns stored values into model inputs.
-        batch_size: examples a call.
+        most: examples a call, fewer where they are large.
     """
 
-    def __init__(self, forward: Forward, preprocessing: Preprocessing, batch_size: int = 512) -> None:
-        self._batch_size = batch_size
+    def __init__(self, forward: Forward, preprocessing: Preprocessing, most: int = 512) -> None:
+        self._batch_size = few(preprocessing.input_shape, most)
         self._call = tf.function(lambda x: forward(scaled(x, preprocessing)))
 
     def __call__(self, x: np.ndarray) -> list[np.ndarray]:

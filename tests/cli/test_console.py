@@ -169,6 +169,11 @@ def test_demands_that_are_none_are_refused(demand):
         parse_least([demand], ["accuracy", "f1"])
 
 
+def test_a_least_loss_is_no_demand():
+    with pytest.raises(UsageError, match="loss is better when lower"):
+        parse_least(["loss=0.1"], ["accuracy", "loss"])
+
+
 def test_a_demand_is_made_once():
     assert parse_least(["accuracy=0.9", "f1=0.8"], ["accuracy", "f1"]) == {"accuracy": 0.9, "f1": 0.8}
     with pytest.raises(UsageError, match="twice"):

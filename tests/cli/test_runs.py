@@ -119,6 +119,12 @@ def test_evaluate_agrees_with_the_report_and_its_gate_says_by_how_much(spiral, r
     assert f"error: accuracy budget not met\n  {result['gate']['missed'][0]}\n" in done.stderr
 
 
+def test_evaluate_refuses_to_feed_a_student_otherwise_than_it_was_trained(spiral, report, folder):
+    done = spiral(folder, "evaluate", "runs/tiny", "--set", "data.scale=-1-1")
+    assert done.returncode == 2
+    assert "preprocessing.json says scale 0-1, and the recipe comes to -1-1; see data.scale" in done.stderr
+
+
 def interrupted(folder, environment, arguments, after: str) -> tuple[int, str]:
     """Run ``spiral`` until it writes a line with ``after``; send SIGTERM; return the exit code and stderr."""
     command = [sys.executable, "-m", "spiral_cli", *arguments]

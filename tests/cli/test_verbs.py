@@ -88,6 +88,7 @@ def test_errors_are_json_where_json_is_asked_for(spiral, folder):
         (["evaluate", "--recipe", "spiral.yaml"], 2, "needs --recipe"),
         (["evaluate", "my.keras", "--recipe", "spiral.yaml"], 4, "there is no model my.keras"),
         (["evaluate", "--max-drop", "nan"], 2, "received nan"),
+        (["compress", "--svg", "spiral.yaml/table.svg"], 1, "cannot write spiral.yaml/table.svg"),
         (["compress", "--run", ""], 2, "received an empty path"),
         (["compress", "--teacher-from", "", "--fresh"], 2, "received an empty path"),
         (["validate", ""], 2, "received an empty path"),
@@ -162,3 +163,16 @@ def test_a_plugin_that_prints_or_leaves_does_not_speak_for_spiral(spiral, folder
     done = spiral(folder, "validate", "--set", "plugins=[leaving]")
     assert done.returncode == 2
     assert "plugin 'leaving' cannot be imported (SystemExit: 7)" in done.stderr
+
+
+def test_builders_and_plugins_beside_the_recipe_are_found_from_anywhere(environment, spiral, folder):
+    """Not by ``python -m``, whose working directory is on the path anyway, but as the script runs it."""
+    (folder / "conf").mkdir()
+    (folder / "conf" / "beside_it.py").write_text("def images():\n    return 3\n")
+    (folder / "conf" / "r.yaml").write_text("data: {builder: beside_it:images}\nteacher: {model: mlp, epochs: 1}\n")
+    code = (
+        "import sys; sys.argv[:] = ['spiral', 'compress', 'conf/r.yaml']; sys.path.remove('');"
+        "from spiral_cli.cli import main; sys.exit(main())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True)
+    assert "beside_it:images" in done.stderr and "cannot be imported" not in done.stderr

@@ -9,13 +9,14 @@ from small_runs import (
     Y,
     assert_sound,
     fitted,
+    layers,
     run,
     small,
     write_data,
     write_recipe,
 )
 
-from spiral_cli.compress import compress
+from spiral_cli.compress import compress, train_teacher
 from spiral_cli.errors import InterruptedRun, MissingError, RunMismatchError, SpiralError, UsageError
 from spiral_cli.events import Notice, silent
 from spiral_cli.prepare import finished_report
@@ -51,7 +52,7 @@ def test_a_recipe_of_ones_own_in_the_run_folder_is_not_overwritten(folder):
     own = write_recipe(folder).rename(folder / "recipe.yaml")
     before = own.read_text()
     for fresh in (False, True):
-        with pytest.raises(UsageError, match="is a file of your own"):
+        with pytest.raises(UsageError, match="was not written by a run"):
             compress(load_recipe(own), RunFolder(folder), listen=silent, control=Control(), fresh=fresh)
     assert own.read_text() == before
 
@@ -59,7 +60,7 @@ def test_a_recipe_of_ones_own_in_the_run_folder_is_not_overwritten(folder):
 def test_changed_data_are_noticed(folder):
     run(write_recipe(folder))
     write_data(folder, np.roll(Y, 1))
-    with pytest.raises(RunMismatchError, match="the data changed"):
+    with pytest.raises(RunMismatchError, match="the data are not those"):
         run(write_recipe(folder))
 
 
@@ -193,3 +194,91 @@ def test_a_damaged_dense_student_is_named_and_made_again(folder):
     said = [event.text for event in told if isinstance(event, Notice)]
     assert len(said) == 1 and said[0].endswith("state.spiral is damaged or missing; making the dense student again")
     assert again["selected"] == first["selected"]
+
+
+def test_ones_own_files_are_neither_replaced_nor_removed(folder):
+    recipe = write_recipe(folder)
+    own = folder / "mine"
+    for name in ("teacher.keras", "report.json", "rounds/notes.txt", "tensorboard/events"):
+        (own / name).parent.mkdir(parents=True, exist_ok=True)
+        (own / name).write_text("mine")
+        for fresh in (False, True):
+            with pytest.raises(UsageError, match=r"was not written by a run, and a run in .* would replace it"):
+                run(recipe, "mine", fresh=fresh)
+        assert (own / name).read_text() == "mine"
+        (own / name).unlink()
+        for left in own.glob("*/"):
+            left.rmdir()
+
+
+def test_a_recipe_that_learns_from_the_runs_own_file_is_refused(folder):
+    run(write_recipe(folder))
+    with pytest.raises(UsageError, match=r"teacher.path: .*teacher.keras belongs to the run"):
+        run(write_recipe(folder, teacher={"path": "run/teacher.keras"}), fresh=True)
+    assert (folder / "run" / "teacher.keras").is_file()
+
+
+def test_a_changed_student_file_is_noticed(folder):
+    small().save(folder / "student.keras")
+    recipe = write_recipe(folder, student={"path": "student.keras", "epochs": 2})
+    events: list = []
+    with pytest.raises(InterruptedRun):
+        run(recipe, listen=events.append, control=Control(interrupted=lambda: in_dense(events)))
+    keras.Sequential([layers.Input((8, 8, 1)), layers.Flatten(), layers.Dense(9), layers.Dense(3)]).save(
+        folder / "student.keras"
+    )
+    report, _ = run(recipe)  # what was begun with the other file is not continued
+    small().save(folder / "student.keras")
+    assert finished_report(load_recipe(recipe), RunFolder(folder / "run")) is None
+    with pytest.raises(RunMismatchError, match=r"student.path: .*student.keras changed since"):
+        run(recipe)
+    assert report["selected"]["parameters"] == 64 * 9 + 9 + 9 * 3 + 3
+
+
+def in_dense(events: list) -> bool:
+    return any(getattr(event, "stage", "") == "dense" and hasattr(event, "epoch") for event in events)
+
+
+def test_a_finished_run_looks_again_where_its_data_were_touched(folder):
+    recipe = write_recipe(folder)
+    _, where = run(recipe)
+    loaded = load_recipe(recipe)
+    assert finished_report(loaded, where) is not None
+    write_data(folder, np.roll(Y, 1))
+    assert finished_report(loaded, where) is None
+
+
+def test_a_lent_teacher_of_other_data_is_refused_and_leaves_nothing(folder):
+    run(write_recipe(folder))
+    write_data(folder, np.roll(Y, 1))
+    with pytest.raises(RunMismatchError, match=r"the data are not those that the teacher in .*run was made with"):
+        run(write_recipe(folder), "other", teacher_from=folder / "run")
+    assert not (folder / "other" / "ledger.jsonl").exists()
+
+
+def test_recipe_data_and_run_move_together(folder):
+    recipe = write_recipe(folder)
+    run(recipe, "runs/here")
+    moved = folder.rename(folder.with_name("moved"))
+    where = RunFolder(moved / "runs" / "here")
+    assert finished_report(load_recipe(moved / recipe.name), where) is not None
+    assert load_recipe(where.recipe).data.path == str(moved / "data.npz")
+
+
+def test_a_monitor_that_is_not_there_is_refused_with_a_stored_teacher_too(folder):
+    run(write_recipe(folder))
+    with pytest.raises(RunMismatchError, match=r"guard.monitor"):
+        run(write_recipe(folder, guard={"monitor": "exact_match"}))
+    train_teacher(load_recipe(write_recipe(folder)), RunFolder(folder / "t"), listen=silent, control=Control())
+    with pytest.raises(UsageError, match="'exact_match' is not measured"):
+        run(write_recipe(folder, guard={"monitor": "exact_match"}), "t")
+
+
+def test_starting_over_keeps_the_old_run_until_the_new_teacher_is_known_to_be_good(folder):
+    fitted(small(), Y, keras.losses.SparseCategoricalCrossentropy(True)).save(folder / "my.keras")
+    recipe = write_recipe(folder, teacher={"path": "my.keras"})
+    _, where = run(recipe)
+    small().save(folder / "my.keras")
+    with pytest.raises(UsageError, match="hardly better than guessing"):
+        run(recipe, fresh=True)
+    assert where.report.is_file()

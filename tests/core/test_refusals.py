@@ -6,12 +6,14 @@ import keras
 import numpy as np
 import pytest
 from small_runs import (
+    Y_TEST,
     Y,
     assert_sound,
     fitted,
     layers,
     run,
     small,
+    write_data,
     write_recipe,
 )
 
@@ -149,4 +151,22 @@ def test_a_stated_output_that_is_plainly_wrong_is_refused(folder, activation, st
 def test_an_untrained_teacher_is_not_said_to_be_good_with_another_class_order(folder):
     small().save(folder / "my.keras")
     with pytest.raises(UsageError, match=r"hardly better than guessing.*too few teacher.epochs"):
+        run(write_recipe(folder, teacher={"path": "my.keras"}))
+
+
+def test_a_student_with_other_outputs_than_the_teachers_is_refused(tmp_path):
+    write_data(tmp_path, (Y == 0).astype(np.int64), (Y_TEST == 0).astype(np.int64))
+    fitted(small("sigmoid", 1), (Y == 0).astype(np.float32), "binary_crossentropy").save(tmp_path / "my.keras")
+    with pytest.raises(UsageError, match="one has a single output and the other one for each class"):
+        run(write_recipe(tmp_path, teacher={"path": "my.keras"}, student={"model": "mlp"}))
+    stated = write_recipe(tmp_path, teacher={"path": "my.keras"}, student={"model": "mlp"}, data={"labels": "binary"})
+    report, where = run(stated)
+    assert_sound(report, where)
+
+
+def test_several_inputs_are_called_that(folder):
+    inputs = [keras.Input((8, 8, 1)), keras.Input((8, 8, 1))]
+    outputs = layers.Dense(3)(layers.Flatten()(layers.Add()(inputs)))
+    keras.Model(inputs, outputs).save(folder / "my.keras")
+    with pytest.raises(UsageError, match="has several inputs; spiral feeds one image"):
         run(write_recipe(folder, teacher={"path": "my.keras"}))

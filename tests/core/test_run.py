@@ -102,9 +102,13 @@ def test_a_second_process_is_refused_and_a_killed_one_lets_go(tmp_path):
         holder.kill()
         holder.wait()
     leftover = run.root / f"{TEMPORARY}abcd-report.json"
-    leftover.write_text("half")
+    anothers = run.root / "runs" / "other" / f"{TEMPORARY}abcd-report.json"
+    anothers.parent.mkdir(parents=True)
+    for file in (leftover, anothers):
+        file.write_text("half")
     with run.claimed():
         assert not leftover.exists()
+        assert anothers.exists(), "a run below this one is at work"
 
 
 def test_starting_over_removes_what_a_run_leaves_and_nothing_else(tmp_path):

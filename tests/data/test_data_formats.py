@@ -7,6 +7,7 @@ import socket
 import struct
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -368,3 +369,20 @@ def test_reading_numpy_formats_leaves_tensorflow_alone(tmp_path):
 def test_arrays_take_examples_with_their_weights():
     taken = Arrays(IMAGES, np.array([5, 6]), np.array([0.5, 1.5])).take(np.array([1]))
     assert taken.x[0, 0, 0] == 12 and taken.y.tolist() == [6] and taken.weight.tolist() == [1.5]
+
+
+def test_what_tools_leave_beside_the_images_is_passed_over(tmp_path):
+    for name in ("a", "b"):
+        picture(tmp_path / name, "1.png", 128)
+        for odd in (".ipynb_checkpoints/1-checkpoint.png", "._1.png", "__MACOSX/1.png"):
+            picture((tmp_path / name / odd).parent, Path(odd).name, 128)
+        (tmp_path / name / "folder.png").mkdir()
+    raw = datasets.get("image_folder")(data("image_folder", path=str(tmp_path)))
+    assert len(raw.train.x) == 2
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".tif", ".tiff", ".bmp", ".gif", ".jpg"])
+def test_images_of_every_common_suffix_are_read(tmp_path, suffix):
+    for name in ("a", "b"):
+        picture(tmp_path / name, f"1{suffix}", 128)
+    assert len(datasets.get("image_folder")(data("image_folder", path=str(tmp_path))).train.x) == 2

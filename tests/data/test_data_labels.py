@@ -71,6 +71,7 @@ def test_the_recipes_class_order_moves_indices_and_columns():
         ([[0.3, 0.7]], {}, r"other values than 0 and 1"),
         (np.eye(3), {"own": ("a", "b")}, r"3 wide, and 2 classes are named"),
         ([[1, 0, 0], [0, 1, 0]], {}, r"no training example has the label 2"),
+        (np.array(["ä".encode("latin-1"), b"b"]), {}, r"train labels are bytes, but no UTF-8 text"),
         (["ant", "cap"], {"wanted": ["ant", "cat"]}, r"the class 'cap'.*did you mean 'cat'"),
         (np.zeros((2, 2, 2)), {}, r"shapes train \(2, 2, 2\)"),
     ],

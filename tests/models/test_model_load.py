@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from spiral_cli.errors import MissingError, UsageError
-from spiral_cli.models.load import build_from, copy_model, load_model
+from spiral_cli.models.load import build_from, load_model
 
 
 @keras.saving.register_keras_serializable("spiral_tests")
@@ -153,43 +153,3 @@ def test_what_builders_may_not_do(module):
             build_from(f"spiral_test_models:{name}", (2, 2, 1), 2)
     with pytest.raises(UsageError, match="'no_such_module' cannot be imported"):
         build_from("no_such_module:build", (2, 2, 1), 2)
-
-
-def test_a_copy_is_equal_and_independent():
-    inputs = keras.Input((6,))
-    shared = keras.layers.Dense(6, name="shared")
-    hidden = keras.layers.Dropout(0.5)(keras.layers.BatchNormalization()(shared(shared(inputs))))
-    model = keras.Model(inputs, keras.layers.Dense(2, name="logits")(hidden))
-    model.get_layer("logits").trainable = False
-    x = np.random.default_rng(0).random((3, 6), np.float32)
-    before = model(x, training=False).numpy()
-    copy = copy_model(model)
-    assert [v.path for v in copy.trainable_weights] == [v.path for v in model.trainable_weights]
-    for one, other in zip(copy.variables, model.variables, strict=True):
-        np.testing.assert_array_equal(one.numpy(), other.numpy())
-    copy.get_layer("shared").kernel.assign(np.zeros((6, 6)))
-    np.testing.assert_array_equal(model(x, training=False).numpy(), before)
-
-
-def test_a_copy_keeps_a_subclassed_model_and_its_tied_kernel():
-    model = Tied()
-    x = np.random.default_rng(0).random((3, 4), np.float32)
-    before = model(x).numpy()
-    copy = copy_model(model)
-    assert len(copy.weights) == 1
-    np.testing.assert_array_equal(copy(x).numpy(), before)
-    copy.weights[0].assign(2 * copy.weights[0])  # both uses follow: the product grows four times
-    np.testing.assert_allclose(copy(x).numpy(), 4 * before, rtol=1e-6)
-
-
-def test_a_model_that_cannot_be_saved_says_so():
-    class Stubborn(keras.layers.Layer):
-        def call(self, x):
-            return x
-
-        def get_config(self):
-            raise ValueError("keeps its secrets")
-
-    inputs = keras.Input((4,))
-    with pytest.raises(MissingError, match=r"cannot be saved as .keras: keeps its secrets"):
-        copy_model(keras.Model(inputs, Stubborn()(inputs)))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -45,11 +46,11 @@ def recipe(**keys: Any) -> Recipe:
     return Recipe.model_validate({**BASE, **keys})
 
 
-def reread(text: str) -> Recipe:
-    """Load a recipe from its text."""
+def reread(original: Recipe) -> Recipe:
+    """Write a recipe somewhere and load it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "other.yaml"
-        path.write_text(text, "utf-8")
+        path.write_text(dump(original, Path(folder)), "utf-8")
         return load_recipe(path)
 
 
@@ -178,11 +179,17 @@ PARTS = st.fixed_dictionaries(
 @settings(max_examples=150, deadline=None)
 @given(PARTS)
 def test_a_dumped_recipe_reads_back_equal(parts: dict[str, Any]) -> None:
-    original = recipe(**parts)
-    again = reread(dump(original))
+    original = recipe(**parts, plugin_folder="/recipes")
+    again = reread(original)
     assert again == original
     assert student_digest(again) == student_digest(original)
-    assert dump(again) == dump(original)
+
+
+def test_paths_below_the_recipes_folder_are_dumped_relative(tmp_path: Path) -> None:
+    near, far = str(tmp_path / "data"), "/elsewhere/data"
+    loaded = recipe(data={"format": "digits", "train": near, "test": far}, plugin_folder=str(tmp_path))
+    raw = yaml.safe_load(dump(loaded, tmp_path / "runs" / "x"))
+    assert (raw["data"]["train"], raw["data"]["test"], raw["plugin_folder"]) == ("../../data", far, "../..")
 
 
 def test_the_starter_is_valid_and_says_how_to_run_it(tmp_path: Path) -> None:
@@ -217,5 +224,18 @@ def test_every_key_typed_as_a_path_is_made_absolute() -> None:
         (top, key): section.__annotations__[key]
         for top, section in (("data", schema.Data), ("teacher", schema.Teacher), ("student", schema.Student))
         for key in section.model_fields
-    }
+    } | {(key,): kind for key, kind in schema.Recipe.__annotations__.items()}
     assert {key for key, kind in annotations.items() if mentions_path(kind)} == schema.PATH_KEYS
+
+
+def test_a_runs_own_recipe_finds_the_plugins_of_the_one_it_came_from(tmp_path: Path) -> None:
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "plugin_of_a_run.py").write_text("HERE = True\n")
+    path = tmp_path / "conf" / "r.yaml"
+    path.write_text("data: {format: digits}\nteacher: {model: mlp}\nplugins: [plugin_of_a_run]\n")
+    stored = tmp_path / "runs" / "r" / "recipe.yaml"
+    stored.parent.mkdir(parents=True)
+    stored.write_text(dump(load_recipe(path), stored.parent))
+    code = "from pathlib import Path; from spiral_cli.recipe import load_recipe; import sys;"
+    code += "load_recipe(Path(sys.argv[1]))"
+    subprocess.run([sys.executable, "-c", code, str(stored)], check=True)
