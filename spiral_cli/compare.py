@@ -15,7 +15,7 @@ from spiral_cli.models.load import load_model
 from spiral_cli.pruning.prunable import find_prunable
 from spiral_cli.recipe import Recipe
 from spiral_cli.run import RunFolder
-from spiral_cli.tasks.image_classification import ImageClassification
+from spiral_cli.tasks.task import Task
 from spiral_cli.training.device import use_device
 
 
@@ -44,7 +44,7 @@ def compare(recipe: Recipe, student: Path, teacher: Path | None) -> dict[str, An
     return {"monitor": guard.monitor, "student": ours, "teacher": theirs, "drop": lost}
 
 
-def refuse_other_preprocessing(task: ImageClassification, file: Path) -> None:
+def refuse_other_preprocessing(task: Task, file: Path) -> None:
     """Check that the recipe feeds a student as it was trained, which `preprocessing.json` beside it says.
 
     Raises:
@@ -60,7 +60,7 @@ def refuse_other_preprocessing(task: ImageClassification, file: Path) -> None:
             raise UsageError(f"{file} says {key} {before}, and the recipe comes to {now}; see {stated}")
 
 
-def measure(recipe: Recipe, task: ImageClassification, path: Path, output: str) -> dict[str, Any]:
+def measure(recipe: Recipe, task: Task, path: Path, output: str) -> dict[str, Any]:
     """Return what `compare` says of one model, whose ``output`` is read as the recipe says."""
     if not path.is_file():
         raise MissingError(f"there is no model {path}; run spiral compress first, or name a .keras file")

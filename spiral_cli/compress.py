@@ -26,7 +26,7 @@ from spiral_cli.run import Ledger, RunFolder, atomic_path, write_json, write_tex
 from spiral_cli.select import select
 from spiral_cli.sources import data_stamp
 from spiral_cli.student import Workbench, set_up
-from spiral_cli.tasks.image_classification import ImageClassification
+from spiral_cli.tasks.task import Task
 from spiral_cli.teacher import TrainedTeacher, refuse_file, refuse_other_data, train_or_load_teacher
 from spiral_cli.training.control import Control, TimeIsUp
 from spiral_cli.training.device import use_device
@@ -77,9 +77,7 @@ def train_teacher(
         }
 
 
-def begin(
-    recipe: Recipe, run: RunFolder, *, fresh: bool = False, teacher_from: Path | None = None
-) -> ImageClassification:
+def begin(recipe: Recipe, run: RunFolder, *, fresh: bool = False, teacher_from: Path | None = None) -> Task:
     """Return the recipe's task, its data loaded, and open the run folder.
 
     The folder comes last: whatever is wrong with the recipe, data or models loses nothing in it.
@@ -102,7 +100,7 @@ def begin(
     return task
 
 
-def build_task(recipe: Recipe) -> ImageClassification:
+def build_task(recipe: Recipe) -> Task:
     """Return the recipe's task with its data loaded."""
     return registry.tasks.get(recipe.task)(recipe)
 
@@ -168,7 +166,7 @@ def describe(bench: Workbench, chosen: Chosen, row: Row) -> dict[str, Any]:
     }
 
 
-def describe_teacher(teacher: TrainedTeacher, task: ImageClassification) -> dict[str, Any]:
+def describe_teacher(teacher: TrainedTeacher, task: Task) -> dict[str, Any]:
     """Return the report's ``teacher`` with test metrics, and its training time."""
     test = teacher.evaluator.metrics(task.dataset.test)
     return {

@@ -16,7 +16,7 @@ from spiral_cli.data import Split
 from spiral_cli.errors import DivergedError
 from spiral_cli.pruning.prunable import Prunable
 from spiral_cli.tasks.classification import Head
-from spiral_cli.tasks.image_classification import ImageClassification
+from spiral_cli.tasks.task import Task
 from spiral_cli.training.predict import Predictor, logits_of
 
 
@@ -29,7 +29,7 @@ class Evaluator:
         head: how to read its output.
     """
 
-    def __init__(self, task: ImageClassification, model: keras.Model, head: Head) -> None:
+    def __init__(self, task: Task, model: keras.Model, head: Head) -> None:
         self.task, self.model, self.head = task, model, head
         self._predict = Predictor(logits_of(model, head), task.preprocessing)
 

@@ -18,7 +18,7 @@ from spiral_cli.pruning.schedules import sparsities
 from spiral_cli.recipe import Recipe
 from spiral_cli.recipe.schema import Prune
 from spiral_cli.tasks.classification import Head
-from spiral_cli.tasks.image_classification import ImageClassification
+from spiral_cli.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Fit:
     skipped: tuple[Skipped, ...]
 
 
-def rehearse(recipe: Recipe, task: ImageClassification) -> None:
+def rehearse(recipe: Recipe, task: Task) -> None:
     """Build teacher and student as the recipe says, untrained, and throw them away again.
 
     A pattern that matches nothing, or a student that cannot be built, is so found before the
@@ -47,7 +47,7 @@ def rehearse(recipe: Recipe, task: ImageClassification) -> None:
     keras.utils.clear_session(free_memory=False)  # names that Keras counts up start anew
 
 
-def fit_student(recipe: Recipe, task: ImageClassification, teacher: keras.Model, student: keras.Model) -> Fit:
+def fit_student(recipe: Recipe, task: Task, teacher: keras.Model, student: keras.Model) -> Fit:
     """Return how ``student`` fits the recipe.
 
     Raises:
@@ -119,7 +119,7 @@ def other_sparsity(prune: Prune, prunable: Sequence[Prunable]) -> str | None:
     return f"this spiral ends at a sparsity of about {found:.4f} in all: {why}"
 
 
-def measured(task: ImageClassification, head: Head) -> Mapping[str, float]:
+def measured(task: Task, head: Head) -> Mapping[str, float]:
     """Return the metrics that a model with ``head`` gets on validation, of a model that says nothing."""
     split = task.dataset.validation
     labels = task.labels(split, head)

@@ -21,7 +21,7 @@ from spiral_cli.pruning.prunable import Prunable, Skipped
 from spiral_cli.recipe import Recipe
 from spiral_cli.recipe.digest import student_digest
 from spiral_cli.run import Ledger, RunFolder
-from spiral_cli.tasks.image_classification import ImageClassification
+from spiral_cli.tasks.task import Task
 from spiral_cli.teacher import TrainedTeacher
 from spiral_cli.training.build import make_stage, student_program
 from spiral_cli.training.checkpoint import read_state, remove_states, write_state
@@ -50,7 +50,7 @@ class Workbench:
     """
 
     recipe: Recipe
-    task: ImageClassification
+    task: Task
     run: RunFolder
     teacher: TrainedTeacher
     evaluator: Evaluator
@@ -148,7 +148,7 @@ def teacher_rounds(policy: str, rows: Sequence[Row], teacher: Mapping[str, float
 
 def set_up(
     recipe: Recipe,
-    task: ImageClassification,
+    task: Task,
     teacher: TrainedTeacher,
     run: RunFolder,
     *,
@@ -183,7 +183,7 @@ def set_up(
     return bench
 
 
-def _initial_student(recipe: Recipe, task: ImageClassification, run: RunFolder) -> keras.Model:
+def _initial_student(recipe: Recipe, task: Task, run: RunFolder) -> keras.Model:
     if is_copy(recipe):
         return load_model(run.teacher)
     keras.utils.clear_session(free_memory=False)  # the names that Keras counts up do not depend on what ran before
@@ -191,7 +191,7 @@ def _initial_student(recipe: Recipe, task: ImageClassification, run: RunFolder) 
     return task.build_model(recipe.student)
 
 
-def _features(program: Program, teacher: TrainedTeacher, task: ImageClassification) -> dict[str, np.ndarray]:
+def _features(program: Program, teacher: TrainedTeacher, task: Task) -> dict[str, np.ndarray]:
     hints = program.objective.hints
     if not hints:
         return {}

@@ -20,8 +20,8 @@ from spiral_cli.recipe import Recipe
 from spiral_cli.recipe.digest import teacher_digest
 from spiral_cli.run import Ledger, RunFolder, atomic_path
 from spiral_cli.tasks.classification import near_chance
-from spiral_cli.tasks.image_classification import ImageClassification
 from spiral_cli.tasks.suspects import suspects
+from spiral_cli.tasks.task import Task
 from spiral_cli.training.build import make_stage, teacher_program
 from spiral_cli.training.checkpoint import remove_states
 from spiral_cli.training.control import Control
@@ -47,7 +47,7 @@ class TrainedTeacher:
 
 
 def train_or_load_teacher(
-    recipe: Recipe, task: ImageClassification, run: RunFolder, *, listen: Listener, control: Control
+    recipe: Recipe, task: Task, run: RunFolder, *, listen: Listener, control: Control
 ) -> TrainedTeacher:
     """Return the run's teacher; train or fetch it first where the run has none.
 
@@ -78,7 +78,7 @@ def train_or_load_teacher(
     return TrainedTeacher(evaluator, record["metrics"], record["seconds"])
 
 
-def _stored(recipe: Recipe, task: ImageClassification, ledger: Ledger, listen: Listener) -> dict[str, Any] | None:
+def _stored(recipe: Recipe, task: Task, ledger: Ledger, listen: Listener) -> dict[str, Any] | None:
     """Return the ledger's record of an intact teacher of this recipe, or None."""
     record = ledger.find("teacher")
     if record is None:
@@ -92,7 +92,7 @@ def _stored(recipe: Recipe, task: ImageClassification, ledger: Ledger, listen: L
     return record
 
 
-def _obtain(recipe: Recipe, task: ImageClassification, run: RunFolder, listen: Listener, control: Control) -> float:
+def _obtain(recipe: Recipe, task: Task, run: RunFolder, listen: Listener, control: Control) -> float:
     """Put ``teacher.keras`` into the run; return the seconds its training took."""
     settings = recipe.teacher
     if settings.path is not None and not settings.epochs:
@@ -108,9 +108,7 @@ def _obtain(recipe: Recipe, task: ImageClassification, run: RunFolder, listen: L
     return seconds
 
 
-def _train(
-    recipe: Recipe, task: ImageClassification, model: keras.Model, run: RunFolder, listen: Listener, control: Control
-) -> float:
+def _train(recipe: Recipe, task: Task, model: keras.Model, run: RunFolder, listen: Listener, control: Control) -> float:
     settings = recipe.teacher
     head = task.head(model, settings.output)
     stage = make_stage(task, settings, settings.epochs, kind="teacher", title="teacher", key=(recipe.seed, 0))
@@ -127,7 +125,7 @@ def _train(
     return trained.seconds
 
 
-def refuse_other_data(task: ImageClassification, record: Mapping[str, Any], run: Path) -> None:
+def refuse_other_data(task: Task, record: Mapping[str, Any], run: Path) -> None:
     """Check that a teacher's ledger record is of the task's data.
 
     Raises:
@@ -140,7 +138,7 @@ def refuse_other_data(task: ImageClassification, record: Mapping[str, Any], run:
         )
 
 
-def refuse_file(recipe: Recipe, task: ImageClassification, *, thorough: bool) -> None:
+def refuse_file(recipe: Recipe, task: Task, *, thorough: bool) -> None:
     """Refuse a teacher's file that is to be used as it is, before the run is opened.
 
     Args:

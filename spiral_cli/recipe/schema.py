@@ -8,7 +8,7 @@ without importing them. Rules that join several keys stand in the ``rules`` of t
 # a tenth of the time `spiral validate` has.
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
@@ -17,6 +17,7 @@ from pydantic import BeforeValidator, Field, Tag, model_validator
 from spiral_cli import registry
 from spiral_cli.errors import did_you_mean
 from spiral_cli.recipe.applications import Application
+from spiral_cli.recipe.augment import augment_findings
 from spiral_cli.recipe.section import Finding, NameIn, Section, forms, listed, repeated, sources
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -90,14 +91,7 @@ class Data(Section):
         for key in needs:
             if getattr(self, key, None) is None and not (key == "path" and self.train):
                 yield ("format",), f"received format '{self.format}' without '{key}', which it needs; add data.{key}"
-        names = [entry if isinstance(entry, str) else next(iter(entry)) for entry in self.augment]
-        for index, name in enumerate(names):
-            if name not in (known := registry.augmentations.names()):
-                near = did_you_mean(name, known)
-                yield ("augment", index, name), f"received {name!r}; allowed: an augmentation of {listed(known)}{near}"
-            elif wrong := wrong_value(self.augment[index], registry.augmentations.part(name).facts):
-                yield ("augment", index, name), wrong
-        yield from repeated("augment", names)
+        yield from augment_findings(self.augment)
         yield from repeated("classes", self.classes or [])
         if self.classes and isinstance(self.class_weights, dict):
             for name in self.class_weights:
@@ -105,23 +99,6 @@ class Data(Section):
                     near = did_you_mean(name, self.classes)
                     message = f"received the class {name!r}; allowed: a class of {listed(self.classes)}{near}"
                     yield ("class_weights", name), message
-
-
-def wrong_value(entry: str | dict[str, Any], facts: Mapping[str, Any]) -> str:
-    """Return what is wrong with an augmentation's value by what it ``takes``, or an empty string."""
-    value: Any
-    name, value = (entry, None) if isinstance(entry, str) else next(iter(entry.items()))
-    if "takes" not in facts:
-        return ""
-    if facts["takes"] is None:
-        return "" if value is None else f"received {value!r}; {name} takes no value"
-    low, high = facts["takes"]
-    numeric = isinstance(value, int | float) and not isinstance(value, bool)
-    if numeric and value > 0 and value >= low and (high is None or value <= high):
-        return ""
-    return f"received {'no value' if value is None else repr(value)}; {name} takes a number " + (
-        f"of {low} or more, below the image's side" if high is None else f"above {low}, up to {high}"
-    )
 
 
 class Teacher(Section):

@@ -13,7 +13,7 @@ from spiral_cli.distillation.features import pair_layers
 from spiral_cli.pruning.prunable import Prunable
 from spiral_cli.recipe.schema import Distill, Recipe, Teacher, Train
 from spiral_cli.tasks.classification import Head
-from spiral_cli.tasks.image_classification import ImageClassification
+from spiral_cli.tasks.task import Task
 from spiral_cli.training.arrays import TrainingData
 from spiral_cli.training.jit import choose_jit
 from spiral_cli.training.loop import Stage
@@ -24,7 +24,7 @@ from spiral_cli.training.program import Program
 from spiral_cli.training.targets import FEATURE_CACHE_BYTES, feature_bytes, online_features
 
 
-def training_data(task: ImageClassification, head: Head) -> TrainingData:
+def training_data(task: Task, head: Head) -> TrainingData:
     """Put a task's training part on the device, every augmented view with its labels and weights."""
     train, views = task.dataset.train, task.views
     labels = task.labels(train, head)
@@ -37,7 +37,7 @@ def training_data(task: ImageClassification, head: Head) -> TrainingData:
 
 
 def make_stage(
-    task: ImageClassification,
+    task: Task,
     settings: Teacher | Train,
     epochs: int,
     *,
@@ -70,7 +70,7 @@ def make_stage(
     )
 
 
-def teacher_program(task: ImageClassification, model: keras.Model, head: Head, settings: Teacher) -> Program:
+def teacher_program(task: Task, model: keras.Model, head: Head, settings: Teacher) -> Program:
     """Return the program that trains a teacher on the labels alone."""
     return Program(
         model,
@@ -83,7 +83,7 @@ def teacher_program(task: ImageClassification, model: keras.Model, head: Head, s
 
 def student_program(
     recipe: Recipe,
-    task: ImageClassification,
+    task: Task,
     student: keras.Model,
     head: Head,
     teacher: keras.Model,

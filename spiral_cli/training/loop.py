@@ -125,11 +125,16 @@ def train_stage(
         listen(
             EpochDone(stage.kind, stage.title, position.epoch, stage.epochs, position.losses, metrics, position.seconds)
         )
+    _polish(program, stage)
+    return Trained(position.losses, position.seconds, masks)
+
+
+def _polish(program: Program, stage: Stage) -> None:
+    """End a stage: the variables become their average, and batch normalisation is measured anew."""
     if stage.gains.any():
         program.take_average()
     rows, valid = epoch_rows(stage.count, stage.batch_size, (*stage.key, RECALIBRATION), 0, stage.views)
     program.recalibrate(rows[valid.all(axis=1)])
-    return Trained(position.losses, position.seconds, masks)
 
 
 def _run_chunk(
