@@ -51,13 +51,11 @@ class Collector:
             gradients = {name: value.numpy() / len(rows) for name, value in zip(names, absolute, strict=True)}
             squared = {name: value.numpy() / len(rows) for name, value in zip(names, squares, strict=True)}
         if "input_norms" in self._needs:
-            totals = [total.numpy() for total in self._squares(program.data.x, tf.constant(rows))]
-            seen = dict(zip(self._observed, totals, strict=True))
+            squares = [total.numpy() / len(rows) for total in self._squares(program.data.x, tf.constant(rows))]
+            seen = {name: np.sqrt(square) for name, square in zip(self._observed, squares, strict=True)}
+            usual = float(np.sqrt(np.mean([square.mean() for square in squares]))) if squares else 1.0
             norms = {
-                one.name: np.sqrt(seen[one.name] / len(rows))
-                if one.name in seen
-                else np.ones((1,) * len(one.variable.shape))
-                for one in program.prunable
+                one.name: seen.get(one.name, np.full((1,) * len(one.variable.shape), usual)) for one in program.prunable
             }
         return Evidence(gradients=gradients, squared_gradients=squared, input_norms=norms, seed=self._seed)
 
@@ -97,7 +95,7 @@ def observing(
     """Return a context in which calls of the model add to ``seen``: name of a prunable to `mean_square`.
 
     Kernels whose input is no tensor of the layer's call (recurrent kernels, the pointwise part of
-    a separable convolution) are left out; a criterion then sees a norm of 1 for them.
+    a separable convolution) are left out; a criterion then sees the usual norm of the others for them.
     """
     by_id = {id(one.variable): one for one in prunable}
     layers = {layer: by_id.get(id(_kernel(layer))) for layer in model._flatten_layers()}
