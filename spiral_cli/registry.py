@@ -26,6 +26,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from spiral_cli.chatter import held_back_stderr
 from spiral_cli.errors import UsageError, did_you_mean
 
 PACKAGE = Path(__file__).parent
@@ -172,7 +173,8 @@ def load_plugins(modules: Sequence[str], folder: Path) -> None:
     search(folder)
     for module in modules:
         try:
-            with redirect_stdout(sys.stderr):  # stdout is spiral's own, and with --json a machine's
+            # A plugin may import TensorFlow; and stdout is spiral's own, with --json a machine's.
+            with held_back_stderr(python=False), redirect_stdout(sys.stderr):
                 importlib.import_module(module)
         except UsageError:
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 
 
 def main() -> int:
@@ -17,7 +18,10 @@ def main() -> int:
     # Looking for garbage, at start and at exit, and for pydantic's plugins is a third of the time of `spiral ls`.
     gc.disable()
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    os.environ["KERAS_BACKEND"] = "tensorflow"  # a plugin may import Keras before spiral does
+    # Before anything, for a plugin may import Keras before spiral does.
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    if "--verbose" not in sys.argv:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from spiral_cli.cli.entry import run
 
     code = run()
