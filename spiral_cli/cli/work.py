@@ -50,6 +50,8 @@ class Target:
             UsageError: the arguments do not fit each other.
             MissingError: there is no such run or model.
         """
+        if self.path.suffix in (".h5", ".hdf5"):
+            raise UsageError(f"{self.path}: spiral reads .keras files; save it again by model.save('model.keras')")
         is_model = self.path.suffix == ".keras"
         if is_model != (self.recipe is not None):
             raise UsageError(

@@ -86,6 +86,7 @@ def test_errors_are_json_where_json_is_asked_for(spiral, folder):
         (["evaluate", "."], 4, "no run folder"),
         (["evaluate", "my.keras"], 2, "needs --recipe"),
         (["evaluate", "--recipe", "spiral.yaml"], 2, "needs --recipe"),
+        (["evaluate", "old.h5"], 2, "spiral reads .keras files"),
         (["evaluate", "my.keras", "--recipe", "spiral.yaml"], 4, "there is no model my.keras"),
         (["evaluate", "--max-drop", "nan"], 2, "received nan"),
         (["compress", "--svg", "spiral.yaml/table.svg"], 1, "cannot write spiral.yaml/table.svg"),

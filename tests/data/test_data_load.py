@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from spiral_cli.data import Preprocessing, load_dataset
 from spiral_cli.data.images import convert_channels, resize, standard_images
+from spiral_cli.data.preprocessing import few
 from spiral_cli.data.raw import Arrays
 from spiral_cli.data.splits import complete
 from spiral_cli.errors import MissingError, UsageError
@@ -243,3 +244,8 @@ def test_what_a_builder_may_not_return(built):
             built(returned)
     with pytest.raises(UsageError, match="'spiral_test_data' has no function 'absent'"):
         load_dataset(Data(builder="spiral_test_data:absent"), 0)
+
+
+@pytest.mark.parametrize(("shape", "at_once"), [((28, 28, 1), 512), ((224, 224, 3), 27), ((4000, 4000, 3), 1)])
+def test_large_images_go_through_a_model_few_at_a_time(shape, at_once):
+    assert few(shape, 512) == at_once
