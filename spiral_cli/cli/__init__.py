@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import types
 
 
 def main() -> int:
@@ -17,7 +18,7 @@ def main() -> int:
     stop.install()
     # Looking for garbage, at start and at exit, and for pydantic's plugins is a third of the time of `spiral ls`.
     gc.disable()
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    without_pydantic_plugins()
     # Before anything, for a plugin may import Keras before spiral does.
     os.environ["KERAS_BACKEND"] = "tensorflow"
     if "--verbose" not in sys.argv:
@@ -27,3 +28,15 @@ def main() -> int:
     code = run()
     gc.freeze()
     return code
+
+
+def without_pydantic_plugins() -> None:
+    """Keep pydantic from looking for plugins among all installed packages.
+
+    Where they are disabled it still imports what looks for them, with e-mail, zip and socket behind
+    it; a stand-in saves that.
+    """
+    os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
+    stand_in = types.ModuleType("pydantic.plugin._loader")
+    vars(stand_in)["get_plugins"] = lambda: ()
+    sys.modules.setdefault(stand_in.__name__, stand_in)

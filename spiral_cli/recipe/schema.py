@@ -221,8 +221,12 @@ class Prune(Section):
     schedule: Annotated[
         Annotated[Schedule, Tag("<mapping>")] | Annotated[list[Sparsity], Field(min_length=1), Tag("<list>")],
         forms("a mapping of kind, final_sparsity and rounds, or a list of sparsities"),
-    ] = Field(default_factory=Schedule, description="a kind with final_sparsity and rounds, or a list of sparsities")
-    pressure: Pressure | None = Field(default_factory=Pressure)
+    ] = Field(
+        default_factory=dict,
+        validate_default=True,
+        description="a kind with final_sparsity and rounds, or a list of sparsities",
+    )
+    pressure: Pressure | None = Field(default_factory=dict, validate_default=True)
     cut: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
         default=0.75, description="part of a round over which its density falls; masks may regrow until then"
     )
@@ -357,11 +361,11 @@ class Recipe(Section):
     distribution: Literal["none"] = "none"
     data: Data
     teacher: Teacher
-    student: Student = Field(default_factory=Student)
-    prune: Prune = Field(default_factory=Prune)
-    distill: Distill = Field(default_factory=Distill)
-    train: Train = Field(default_factory=Train)
-    guard: Guard = Field(default_factory=Guard)
+    student: Student = Field(default_factory=dict, validate_default=True)
+    prune: Prune = Field(default_factory=dict, validate_default=True)
+    distill: Distill = Field(default_factory=dict, validate_default=True)
+    train: Train = Field(default_factory=dict, validate_default=True)
+    guard: Guard = Field(default_factory=dict, validate_default=True)
     select: Literal["smallest", "best", "score"] = "smallest"
     export: list[Annotated[str, NameIn(registry.exporters)]] = Field(default=["keras"], description="files to write")
     tensorboard: bool = Field(default=False, description="write TensorBoard scalars into the run folder")
