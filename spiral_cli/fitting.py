@@ -23,11 +23,15 @@ from spiral_cli.tasks.task import Task
 
 @dataclass(frozen=True)
 class Fit:
-    """How a student is read and what of it may be pruned: ``skipped`` says why the rest may not."""
+    """How a student is read and what of it may be pruned: ``skipped`` says why the rest may not.
+
+    ``sparsity`` is that after the last round, as far as shapes decide it.
+    """
 
     head: Head
     prunable: tuple[Prunable, ...]
     skipped: tuple[Skipped, ...]
+    sparsity: float
 
 
 def rehearse(recipe: Recipe, task: Task) -> None:
@@ -67,18 +71,22 @@ def fit_student(recipe: Recipe, task: Task, teacher: keras.Model, student: keras
         raise UsageError(f"nothing in the student can be pruned ({reasons}); check prune.targets and prune.ignore")
     if not isinstance(prune.allocation, str):
         refuse_unmatched(prune.allocation, [one.name for one in prunable], "prune.allocation")
-    refuse_uncuttable(prune, prunable)
+    sparsity = ends_at(prune, prunable)
+    refuse_uncuttable(prune, sparsity)
     pair_layers(recipe.distill.features, teacher, student)
-    return Fit(head, tuple(prunable), tuple(skipped))
+    return Fit(head, tuple(prunable), tuple(skipped), sparsity)
 
 
 def ends_at(prune: Prune, prunable: Sequence[Prunable]) -> float:
     """Return the sparsity after the last round as far as shapes decide it: masks of weights by chance."""
+    asked = sparsities(prune.schedule)[-1]
+    if isinstance(prune.allocation, str) and prune.granularity == "unstructured":
+        return asked
     rng = np.random.default_rng(0)
     chance = {one.name: rng.random(one.variable.shape, np.float32) for one in prunable}
     masks = make_masks(
         chance,
-        1.0 - sparsities(prune.schedule)[-1],
+        1.0 - asked,
         allocation=allocation.from_recipe(prune),
         granularity=granularity.from_recipe(prune.granularity),
         input_axes={one.name: one.input_axes for one in prunable},
@@ -87,7 +95,7 @@ def ends_at(prune: Prune, prunable: Sequence[Prunable]) -> float:
     return 1.0 - kept / sum(mask.size for mask in masks.values())
 
 
-def refuse_uncuttable(prune: Prune, prunable: Sequence[Prunable]) -> None:
+def refuse_uncuttable(prune: Prune, found: float) -> None:
     """Check that the granularity lets the spiral cut at least half of what its schedule asks.
 
     Raises:
@@ -95,7 +103,7 @@ def refuse_uncuttable(prune: Prune, prunable: Sequence[Prunable]) -> None:
     """
     if prune.granularity == "unstructured":
         return
-    asked, found = sparsities(prune.schedule)[-1], ends_at(prune, prunable)
+    asked = sparsities(prune.schedule)[-1]
     if found < asked / 2:
         raise UsageError(
             f"prune.granularity: in this student at most a sparsity of {found:.4g} can be reached, and the schedule "
@@ -103,11 +111,9 @@ def refuse_uncuttable(prune: Prune, prunable: Sequence[Prunable]) -> None:
         )
 
 
-def other_sparsity(prune: Prune, prunable: Sequence[Prunable]) -> str | None:
+def other_sparsity(prune: Prune, found: float) -> str | None:
     """Return a sentence where numbers of layers or large blocks end elsewhere than the schedule, or None."""
-    if isinstance(prune.allocation, str) and prune.granularity == "unstructured":
-        return None
-    asked, found = sparsities(prune.schedule)[-1], ends_at(prune, prunable)
+    asked = sparsities(prune.schedule)[-1]
     if abs(found - asked) < 0.005:
         return None
     numbers = not isinstance(prune.allocation, str)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from spiral_cli.recipe import Recipe
+from spiral_cli.recipe.schema import IMAGENET
 from spiral_cli.run import checksum
 
 MODELS = ("teacher.path", "teacher.weights", "student.path")
@@ -19,7 +20,7 @@ def paths(recipe: Recipe) -> dict[str, Path]:
     for key in (*DATA, *MODELS):
         section, _, name = key.partition(".")
         value = getattr(getattr(recipe, section), name)
-        if isinstance(value, str) and (key, value) != ("teacher.weights", "imagenet"):
+        if isinstance(value, str) and ((section, name), value) != IMAGENET:
             named[key] = Path(value)
     return named
 

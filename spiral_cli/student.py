@@ -163,7 +163,7 @@ def set_up(
     refuse_unknown_monitor(recipe, teacher.metrics)
     student = _initial_student(recipe, task, run)
     fit = fit_student(recipe, task, teacher.model, student)
-    if sentence := other_sparsity(recipe.prune, fit.prunable):
+    if sentence := other_sparsity(recipe.prune, fit.sparsity):
         listen(Notice(sentence))
     program = student_program(recipe, task, student, fit.head, teacher.model, fit.prunable)
     needs = registry.criteria.part(recipe.prune.criterion).facts.get("needs", ())

@@ -12,12 +12,11 @@ from typing import Any
 import yaml
 
 from spiral_cli.recipe.scalars import escape, plain
-from spiral_cli.recipe.schema import PATH_KEYS, Recipe
+from spiral_cli.recipe.schema import IMAGENET, PATH_KEYS, Recipe
 from spiral_cli.recipe.section import Section
 
 # Only what changes the bytes of a stage: not the name, the device, or what is done with the results.
 TEACHER_KEYS = ("task", "seed", "precision", "distribution", "data", "teacher")
-IMAGENET = ("teacher.weights", "imagenet")  # a name, not a path
 STUDENT_KEYS = (*TEACHER_KEYS, "student", "prune", "distill", "train", "guard")
 
 
@@ -67,7 +66,9 @@ def without_paths(flat: dict[str, Any]) -> dict[str, Any]:
     """Return ``flat`` with every path replaced by the mere fact that there is one."""
     paths = {".".join(keys) for keys in PATH_KEYS}
     return {
-        key: "a path" if key in paths and isinstance(value, str) and (key, value) != IMAGENET else value
+        key: "a path"
+        if key in paths and isinstance(value, str) and (tuple(key.split(".")), value) != IMAGENET
+        else value
         for key, value in flat.items()
     }
 

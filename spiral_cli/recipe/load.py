@@ -14,9 +14,8 @@ from spiral_cli.recipe.check import check
 from spiral_cli.recipe.messages import Finding
 from spiral_cli.recipe.overrides import override
 from spiral_cli.recipe.reader import MAX_BYTES, Node, Position, Source, parse, shown
-from spiral_cli.recipe.schema import PATH_KEYS, Recipe
+from spiral_cli.recipe.schema import IMAGENET, PATH_KEYS, Recipe
 
-IMAGENET = ("teacher", "weights", "imagenet")
 STARTER = "`spiral new` writes a recipe to start from"
 
 
@@ -93,7 +92,7 @@ def plain_values(tree: Node, keys: tuple[str, ...] = ()) -> Any:
         return {key: plain_values(node, (*keys, key)) for key, (_, node) in tree.value.items()}
     if isinstance(tree.value, list):
         return [plain_values(node, (*keys, "")) for node in tree.value]
-    if isinstance(tree.value, str) and tree.value and keys in PATH_KEYS and (*keys, tree.value) != IMAGENET:
+    if isinstance(tree.value, str) and tree.value and keys in PATH_KEYS and (keys, tree.value) != IMAGENET:
         return os.path.normpath(tree.where.source.folder / os.path.expanduser(tree.value))
     return tree.value
 

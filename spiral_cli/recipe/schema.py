@@ -28,12 +28,13 @@ Text = Annotated[str, Field(min_length=1)]
 ClassName = Annotated[Text, BeforeValidator(lambda value: str(value) if type(value) is int else value)]
 Builder = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", description="package.module:function")]
 
-# Every key that holds a path, made absolute where the recipe is read (as weights, "imagenet" is no path).
+# Every key that holds a path, made absolute where the recipe is read.
 PATH_KEYS = frozenset(
     {("plugin_folder",)}
     | {("data", key) for key in ("path", "train", "validation", "test")}
     | {("teacher", "path"), ("teacher", "weights"), ("student", "path")}
 )
+IMAGENET = (("teacher", "weights"), "imagenet")  # stands under a path's key and is a name
 
 
 class Data(Section):

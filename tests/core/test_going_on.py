@@ -5,16 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from small_runs import (
-    Y,
-    assert_sound,
-    fitted,
-    layers,
-    run,
-    small,
-    write_data,
-    write_recipe,
-)
+from small_runs import Y, assert_sound, fitted, layers, run, small, write_data, write_recipe
 
 from spiral_cli.compress import compress, train_teacher
 from spiral_cli.errors import InterruptedRun, MissingError, RunMismatchError, SpiralError, UsageError

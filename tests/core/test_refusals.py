@@ -5,17 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from small_runs import (
-    Y_TEST,
-    Y,
-    assert_sound,
-    fitted,
-    layers,
-    run,
-    small,
-    write_data,
-    write_recipe,
-)
+from small_runs import Y_TEST, Y, assert_sound, fitted, layers, run, small, write_data, write_recipe
 
 from spiral_cli.errors import DivergedError, UsageError
 from spiral_cli.events import Event

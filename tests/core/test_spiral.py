@@ -9,19 +9,7 @@ import re
 import keras
 import numpy as np
 import pytest
-from small_runs import (
-    X_TEST,
-    Y_TEST,
-    X,
-    Y,
-    assert_sound,
-    fitted,
-    layers,
-    run,
-    small,
-    write_data,
-    write_recipe,
-)
+from small_runs import X_TEST, Y_TEST, X, Y, assert_sound, fitted, layers, run, small, write_data, write_recipe
 
 from spiral_cli.events import Event, Notice
 from spiral_cli.pruning.prunable import find_prunable
