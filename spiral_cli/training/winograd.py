@@ -20,13 +20,17 @@ import tensorflow as tf
 
 from spiral_cli.training.hooks import hooked
 
-TILE = 4  # outputs computed together; larger tiles multiply less and round more
-KERNELS = (3, 4, 5)  # up to 8 points a tile, whose rounding stays near 1e-5 of the largest output
-POINTS = (0, 1, -1, 2, -2, Fraction(1, 2), Fraction(-1, 2))
-# Measured on two cores with oneDNN: moving one value to its points and back costs what 40
-# multiplications of a matrix product do. The margin covers what the rule does not see (caches).
-VALUE_COST = 40
-MARGIN = 1.5
+KERNELS = (3, 4, 5, 6, 7)
+LARGEST = 12  # inputs of a tile; its rounding stays near 1e-5 of the largest output
+REAL_ONLY = 8  # up to here real points are exact enough, and each costs one product
+# The real points, best first for rounding (found by trying pairs of small fractions in all sizes).
+POINTS = tuple(Fraction(point) for point in ("0", "1/2", "-1/2", "2", "-2", "3/4", "-3/4", "4/3", "-4/3"))
+# Measured on two cores with oneDNN, in multiplications of a plain convolution: holding one value at
+# a point costs 64 (memory), a multiplication of the ways there and back 0.4. The margin covers what
+# the rule does not see: for sixteen shapes around it, whatever it takes was faster.
+VALUE_COST = 64
+WAY_COST = 0.4
+MARGIN = 1.3
 
 
 @dataclass(frozen=True)
@@ -46,22 +50,34 @@ class Axis:
 
 @cache
 def tile_matrices(outputs: int, kernel: int) -> Axis:
-    """Return the matrices of one tile: ``outputs + kernel - 1`` inputs and as many points.
+    """Return the matrices of one tile, of ``outputs + kernel - 1`` inputs.
 
-    Toom and Cook's product of polynomials by values at `POINTS` and infinity, transposed, in exact
-    fractions. Rows of ``data`` and ``kernel`` are scaled to equal size, which halves the rounding.
+    Toom and Cook's product of polynomials by their values at `POINTS` and infinity, transposed, in
+    exact fractions. More than `REAL_ONLY` values take the remainder by x² + 1, which is the value at
+    i, as two of them: its product takes three (Karatsuba), but rounds far less than two more real
+    points do (Barabasz and Gregg, Winograd convolution for deep neural networks: efficient point
+    selection and superlinear polynomials, 2019). Rows of ``data`` and ``kernel`` are scaled to equal
+    size, which halves the rounding.
     """
     size = outputs + kernel - 1
-    points = POINTS[: size - 1]
+    complex_point = size > REAL_ONLY
+    points = POINTS[: size - 1 - 2 * complex_point]
 
     def values(degree: int) -> list[list[Fraction]]:
-        rows = [[Fraction(point) ** power for power in range(degree)] for point in points]
+        rows = [[point**power for power in range(degree)] for point in points]
+        if complex_point:
+            rows += [[Fraction((1, 0, -1, 0)[(power - part) % 4]) for power in range(degree)] for part in (0, 1)]
         return [*rows, [Fraction(power == degree - 1) for power in range(degree)]]
 
-    data = np.array(inverse(values(size)), float).T
-    taps = np.array(values(kernel), float)
+    split, join = np.eye(size), np.eye(size)
+    if complex_point:  # (a + bi)(c + di) = ac - bd + ((a + b)(c + d) - ac - bd) i
+        split = np.insert(split, size - 1, split[-3] + split[-2], axis=0)
+        join = np.insert(join, size - 1, 0, axis=1)
+        join[-3:-1, -4:-1] = [[1, -1, 0], [-1, -1, 1]]
+    data = (np.array(inverse(values(size)), float) @ join).T
+    taps = split @ np.array(values(kernel), float)
     scale = np.sqrt(np.abs(data).max(axis=1) / np.abs(taps).max(axis=1))[:, None]
-    return Axis(data / scale, taps * scale, np.array(values(outputs), float).T)
+    return Axis(data / scale, taps * scale, (split @ np.array(values(outputs), float)).T)
 
 
 def inverse(matrix: Sequence[Sequence[Fraction]]) -> list[list[Fraction]]:
@@ -79,26 +95,32 @@ def inverse(matrix: Sequence[Sequence[Fraction]]) -> list[list[Fraction]]:
     return [row[size:] for row in rows]
 
 
+def tiling(outputs: int, kernel: int) -> tuple[int, int]:
+    """Return how many tiles of how many outputs cover an axis with the fewest products."""
+    tiles = [(-(-outputs // tile), tile) for tile in range(1, LARGEST - kernel + 2)]
+    return min(tiles, key=lambda tiles: tiles[0] * len(tile_matrices(tiles[1], kernel).data))
+
+
 @cache
 def axis_matrices(length: int, kernel: int, same: bool) -> Axis:
-    """Return the matrices of a whole axis of ``length`` inputs in tiles of `TILE` outputs.
+    """Return the matrices of a whole axis of ``length`` inputs.
 
     Args:
         length: inputs along the axis.
         kernel: its length along the axis.
         same: pad with zeros to as many outputs as inputs; otherwise only where the kernel fits.
     """
-    tile = tile_matrices(TILE, kernel)
-    size = TILE + kernel - 1
     before = (kernel - 1) // 2 if same else 0
     outputs = length if same else length - kernel + 1
-    tiles = -(-outputs // TILE)
-    data = np.zeros((tiles * size, before + tiles * TILE + kernel - 1))
-    out = np.zeros((tiles * TILE, tiles * size))
+    tiles, width = tiling(outputs, kernel)
+    tile = tile_matrices(width, kernel)
+    products, size = tile.data.shape
+    data = np.zeros((tiles * products, before + tiles * width + kernel - 1))
+    out = np.zeros((tiles * width, tiles * products))
     for i in range(tiles):
-        points = slice(i * size, (i + 1) * size)
-        data[points, i * TILE : i * TILE + size] = tile.data
-        out[i * TILE : (i + 1) * TILE, points] = tile.out
+        points = slice(i * products, (i + 1) * products)
+        data[points, i * width : i * width + size] = tile.data
+        out[i * width : (i + 1) * width, points] = tile.out
     # What lies outside the inputs is zero, so its columns are not needed.
     matrices = data[:, before : before + length], np.tile(tile.kernel, (tiles, 1)), out[:outputs]
     return Axis(*(matrix.astype(np.float32) for matrix in matrices))
@@ -140,9 +162,14 @@ def pays(height: int, width: int, kernel: tuple[int, int], channels: int, filter
         same: zero padding, else none.
     """
     rows, columns = axis_matrices(height, kernel[0], same), axis_matrices(width, kernel[1], same)
-    points = len(rows.data) * len(columns.data)
-    plain = len(rows.out) * len(columns.out) * kernel[0] * kernel[1] * channels * filters
-    return plain > MARGIN * points * (channels * filters + VALUE_COST * (channels + filters))
+    (high, points_high), (wide, points_wide) = rows.out.shape, columns.out.shape
+    points = points_high * points_wide
+    plain = high * wide * kernel[0] * kernel[1] * channels * filters
+    way_in = (points_high * height + points) * width
+    way_out = (points + wide * points_wide) * high
+    ways = WAY_COST * (channels * way_in + filters * way_out)
+    values = VALUE_COST * points * (channels + filters)
+    return plain > MARGIN * (points * channels * filters + ways + values)
 
 
 def quick_convolutions(model: keras.Model) -> AbstractContextManager[None]:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from spiral_cli.training.winograd import (
     KERNELS,
+    LARGEST,
     axis_matrices,
     conv2d,
     fits,
@@ -20,11 +21,12 @@ from spiral_cli.training.winograd import (
     pays,
     quick_convolutions,
     tile_matrices,
+    tiling,
 )
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize("outputs", [2, 4])
+@pytest.mark.parametrize("outputs", range(1, 6))
 def test_a_tile_is_the_correlation_of_every_pair_of_unit_vectors(kernel, outputs):
     """The form is bilinear, so unit vectors say all: x at i meets the tap at j in the output i - j."""
     tile, size = tile_matrices(outputs, kernel), outputs + kernel - 1
@@ -33,6 +35,25 @@ def test_a_tile_is_the_correlation_of_every_pair_of_unit_vectors(kernel, outputs
             y = tile.out @ (tile.kernel[:, j] * tile.data[:, i])
             expected = np.eye(outputs)[i - j] if 0 <= i - j < outputs else np.zeros(outputs)
             np.testing.assert_allclose(y, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("size", range(7, LARGEST + 1))
+def test_a_tile_rounds_little_in_single_precision(size, kernel):
+    outputs = size - kernel + 1
+    tile = tile_matrices(outputs, kernel)
+    data, taps, out = (matrix.astype("f4") for matrix in (tile.data, tile.kernel, tile.out))
+    rng = np.random.default_rng(size)
+    x, w = rng.normal(size=(1000, size)).astype("f4"), rng.normal(size=(1000, kernel)).astype("f4")
+    exact = sum(x[:, j : j + outputs].astype(float) * w[:, j : j + 1] for j in range(kernel))
+    assert np.abs(((x @ data.T) * (w @ taps.T)) @ out.T - exact).max() < 2e-5 * np.abs(exact).max()
+
+
+def test_an_axis_is_covered_with_the_fewest_products():
+    # 8 values of 5 taps: one tile of 12 inputs takes 13 products, two of 8 take 16.
+    assert tiling(8, 5) == (1, 8) and len(tile_matrices(8, 5).data) == 13
+    assert tiling(4, 5) == (1, 4) and len(tile_matrices(4, 5).data) == 8
+    assert tiling(12, 3) == (2, 6) and len(tile_matrices(6, 3).data) == 8
 
 
 def test_the_inverse_is_exact_and_swaps_rows_where_it_must():
@@ -54,7 +75,7 @@ def test_an_axis_of_any_length_is_numpys_correlation(length, kernel, same, seed)
 
 @settings(max_examples=15, deadline=None)
 @given(
-    st.tuples(st.integers(5, 13), st.integers(5, 13)),
+    st.tuples(st.integers(7, 17), st.integers(7, 17)),
     st.tuples(st.sampled_from(KERNELS), st.sampled_from(KERNELS)),
     st.booleans(),
 )
@@ -83,6 +104,7 @@ def test_a_batch_of_unknown_size_is_taken():
 def test_it_is_used_where_channels_are_many_and_images_small():
     assert pays(12, 12, (5, 5), 20, 50, False)
     assert pays(8, 8, (3, 3), 64, 64, True)
+    assert not pays(56, 56, (3, 3), 64, 64, True)
     assert not pays(28, 28, (5, 5), 1, 20, False)
     assert not pays(32, 32, (3, 3), 16, 16, True)
 
@@ -94,7 +116,7 @@ def test_it_is_used_where_channels_are_many_and_images_small():
         {"dilation_rate": 2},
         {"groups": 2},
         {"kernel_size": 1},
-        {"kernel_size": 7},
+        {"kernel_size": 8},
         {"data_format": "channels_first"},
     ],
 )
