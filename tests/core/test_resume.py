@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -56,10 +57,13 @@ def assert_same(one: Path, other: Path) -> None:
 
 
 def progress(run: Path) -> list[tuple[str, int]]:
-    """Return what lies in the run folder, with the time each file was written."""
-    return sorted(
-        (str(path), path.stat().st_mtime_ns) for path in run.rglob("*") if path.suffix in (".spiral", ".jsonl")
-    )
+    """Return what lies in the run folder, with the time each file was written; the run writes meanwhile."""
+    found = []
+    for path in run.rglob("*"):
+        if path.suffix in (".spiral", ".jsonl"):
+            with suppress(FileNotFoundError):  # renamed since it was listed
+                found.append((str(path), path.stat().st_mtime_ns))
+    return sorted(found)
 
 
 def kill_at_random(recipe: Path, run: Path, dice: random.Random) -> bool:
