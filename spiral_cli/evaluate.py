@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from spiral_cli.data import Split
+from spiral_cli.data.pipeline import Inputs
 from spiral_cli.errors import DivergedError
 from spiral_cli.pruning.prunable import Prunable
 from spiral_cli.tasks.classification import Head
@@ -33,7 +34,7 @@ class Evaluator:
         self.task, self.model, self.head = task, model, head
         self._predict = Predictor(logits_of(model, head), task.preprocessing)
 
-    def logits(self, x: np.ndarray) -> np.ndarray:
+    def logits(self, x: Inputs) -> np.ndarray:
         """Return logits (n, outputs) for stored inputs (n, …)."""
         return self._predict(x)[0]
 

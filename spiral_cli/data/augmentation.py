@@ -3,12 +3,13 @@
 An augmentation is a function from the recipe's value (None where it stands alone) and a `Canvas`
 to a Keras layer. It may declare what it ``takes``, so that `spiral validate` can tell: the lowest
 and highest number (None: the images decide), or None for no value. Its random numbers come from
-seeds that `augmented_views` sets, so that each view is a function of (seed, sample, view).
+the layer's seed generators, which `augmenter` makes a function of (seed, sample, view).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,13 +17,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from spiral_cli.data.pipeline import Augment
 from spiral_cli.data.preprocessing import stored_range
-from spiral_cli.data.splits import Split
+from spiral_cli.data.stream import Images
 from spiral_cli.errors import UsageError
+from spiral_cli.hooks import hooked
 from spiral_cli.registry import augmentations
-
-# Fixed, and the last batch is filled up, so that a view does not depend on how many images there are.
-BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -139,62 +139,36 @@ def build_layers(augment: Sequence[str | dict[str, Any]], canvas: Canvas) -> lis
     return layers
 
 
-def augmented_views(
-    split: Split, augment: Sequence[str | dict[str, Any]], views: int, seed: int, scale: str
-) -> np.ndarray:
-    """Return ``views`` augmented copies of each image, the same bytes for the same arguments.
-
-    View v of sample i depends on (seed, i, v) and the image alone, not on how many images there are.
+def augmenter(augment: Sequence[str | dict[str, Any]], images: Images, seed: int, scale: str) -> Augment:
+    """Return what makes a view: the same bytes for the same seed, sample, view and image, whatever else there is.
 
     Args:
-        split: its ``x`` (n, h, w, c) is augmented, as stored.
         augment: the recipe's `data.augment`.
+        images: (n, height, width, channels) to come, for their size and type.
+        seed: of all views.
         scale: the recipe's `data.scale`; it bounds the values of float images.
-
-    Returns:
-        (views, n, h, w, c) of the type of ``x``.
 
     Raises:
         UsageError: an unknown augmentation, or a value out of range.
     """
-    x = split.x
-    canvas = Canvas(x.shape[1], x.shape[2], stored_range(x.dtype, scale))
-    layers = build_layers(augment, canvas)
-    states = [state for layer in layers for state in layer.variables if state.name == "seed_generator_state"]
-    transform = compiled(layers, states, x.dtype)
-    result = np.empty((views, *x.shape), x.dtype)
-    for start in range(0, len(x), BATCH):
-        batch = x[start : start + BATCH]
-        full = np.concatenate([batch, np.zeros((BATCH - len(batch), *x.shape[1:]), x.dtype)])
-        for view in range(views):
-            seeds = batch_seeds(seed, start, view, len(states))
-            result[view, start : start + len(batch)] = transform(full, seeds)[: len(batch)]
-    return result
+    dtype = images.dtype
+    _, height, width, _ = images.shape
+    layers = build_layers(augment, Canvas(height, width, stored_range(dtype, scale)))
+    generators = [generator for layer in layers for generator in layer._seed_generators]
 
+    def view_of(image: tf.Tensor, sample: tf.Tensor, view: tf.Tensor) -> tf.Tensor:
+        drawn = itertools.count()
 
-def batch_seeds(seed: int, start: int, view: int, count: int) -> np.ndarray:
-    """Return ``count`` pairs of seeds, (count, 2) int64 from 0 below 2^31 (Keras' own may be signed)."""
-    words = np.random.SeedSequence([seed, start, view]).generate_state(2 * count)
-    return (words >> 1).astype(np.int64).reshape(count, 2)
+        def next_seed(ordered: bool = True) -> tf.Tensor:
+            # Counter-based generators: any two different pairs give independent numbers.
+            return tf.stack([tf.constant((seed << 16) + next(drawn), tf.int64), view * 2**40 + sample])
 
-
-def compiled(
-    layers: Sequence[keras.layers.Layer], states: Sequence[keras.Variable], dtype: np.dtype
-) -> Callable[[np.ndarray, np.ndarray], tf.Tensor]:
-    """Return the compiled function (images, seeds) -> images of ``dtype`` that applies ``layers``.
-
-    ``states`` are the layers' seed variables, set from ``seeds`` (states, 2) before each batch.
-    """
-
-    @tf.function
-    def transform(images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        for index, state in enumerate(states):
-            state.assign(tf.cast(seeds[index], state.dtype))
-        images = tf.cast(images, tf.float32)  # (BATCH, h, w, c)
-        for layer in layers:
-            images = layer(images, training=True)
+        batch = tf.cast(image[None], tf.float32)
+        with hooked(dict.fromkeys(generators, next_seed), "next"):
+            for layer in layers:
+                batch = layer(batch, training=True)
         if dtype == np.uint8:
-            images = tf.clip_by_value(tf.round(images), 0, 255)
-        return tf.cast(images, dtype)
+            batch = tf.clip_by_value(tf.round(batch), 0, 255)
+        return tf.ensure_shape(tf.cast(batch[0], dtype), image.shape)
 
-    return transform
+    return view_of

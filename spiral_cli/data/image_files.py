@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
+from spiral_cli.data.stream import Stream
 from spiral_cli.errors import MissingError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
@@ -112,9 +113,18 @@ def common_shape(
     return channels, size
 
 
-def decode_all(files: Sequence[Path], channels: int, size: tuple[int, int]) -> np.ndarray:
-    """Return the images as uint8 (n, height, width, channels)."""
-    x = np.empty((len(files), *size, channels), np.uint8)
-    for place, file in zip(x, files, strict=True):
-        place[...] = read_image(file, lambda image: decode(image, channels, size))
-    return x
+def stream_files(files: Sequence[Path], root: Path, channels: int, size: tuple[int, int]) -> Stream:
+    """Return the images of ``files`` as (n, height, width, channels), unread.
+
+    Args:
+        files: in the order of the rows.
+        root: names are told from here on, so that a set may move as a whole.
+        channels: 1 or 3.
+        size: (height, width).
+    """
+
+    def read(number: int) -> np.ndarray:
+        return read_image(files[number], lambda image: decode(image, channels, size))
+
+    names = (f"{file.relative_to(root).as_posix()} {file.stat().st_size}\n" for file in files)
+    return Stream(read, np.arange(len(files)), (*size, channels), f"{channels} {size}\n{''.join(names)}")

@@ -14,6 +14,7 @@ from spiral_cli.data.preprocessing import Preprocessing, scaling
 from spiral_cli.data.raw import Arrays, Raw
 from spiral_cli.data.splits import Dataset, Split, complete
 from spiral_cli.data.stratify import subset
+from spiral_cli.data.stream import Stream
 from spiral_cli.errors import MissingError, UsageError
 from spiral_cli.recipe.schema import Data
 from spiral_cli.registry import datasets
@@ -27,7 +28,7 @@ def load_dataset(settings: Data, seed: int) -> Dataset:
         seed: of every choice made here; the same seed gives the same bytes.
 
     Returns:
-        Train, validation and test, whole in memory.
+        Train, validation and test; in memory, or streamed as `data.stream` says.
 
     Raises:
         MissingError: the data are missing or cannot be used.
@@ -43,6 +44,7 @@ def load_dataset(settings: Data, seed: int) -> Dataset:
     parts = complete(parts, fraction, seed)
     if settings.subset is not None:
         parts["train"] = parts["train"].take(subset(parts["train"].y, settings.subset, seed))
+    parts = held(parts, settings)
     splits = {part: prepare(arrays, settings) for part, arrays in parts.items()}
     check_alike(splits)
     train = splits["train"]
@@ -76,8 +78,10 @@ def check_arrays(arrays: Arrays, scale: str, part: str) -> Arrays:
             f"data: {part} has {len(arrays.x)} images, {len(arrays.y)} labels and {len(weight)} weights; "
             "there must be one of each for every example"
         )
-    x = standard_images(arrays.x, part)
-    check_scale(x, scale, part)
+    x = arrays.x
+    if not isinstance(x, Stream):  # whose images are decoded as they should be
+        x = standard_images(x, part)
+        check_scale(x, scale, part)
     if weight.ndim != 1 or weight.dtype.kind not in "biuf" or not np.isfinite(weight).all() or (weight < 0).any():
         raise MissingError(
             f"data: {part} weights of shape {weight.shape} and type {weight.dtype} are not allowed; "
@@ -88,10 +92,26 @@ def check_arrays(arrays: Arrays, scale: str, part: str) -> Arrays:
     return Arrays(x, arrays.y, weight.astype(np.float32))
 
 
+def held(parts: Mapping[str, Arrays], settings: Data) -> dict[str, Arrays]:
+    """Return the parts with what could be streamed read into memory, if it fits or must."""
+    streams = [arrays.x for arrays in parts.values() if isinstance(arrays.x, Stream)]
+    if streamed(settings, sum(stream.nbytes for stream in streams)):
+        return dict(parts)
+    return {
+        part: replace(arrays, x=arrays.x[:]) if isinstance(arrays.x, Stream) else arrays
+        for part, arrays in parts.items()
+    }
+
+
+def streamed(settings: Data, nbytes: int) -> bool:
+    """Say whether inputs of ``nbytes`` are read or made as they are needed, as the recipe says or for their size."""
+    return nbytes > settings.memory_gb * 1e9 if settings.stream == "auto" else settings.stream
+
+
 def prepare(arrays: Arrays, settings: Data) -> Split:
     """Return checked arrays with the recipe's channels and size."""
     size = None if settings.image_size is None else (settings.image_size[0], settings.image_size[1])
-    x = resize(convert_channels(arrays.x, settings.channels), size)
+    x = arrays.x if isinstance(arrays.x, Stream) else resize(convert_channels(arrays.x, settings.channels), size)
     assert arrays.weight is not None  # check_arrays has filled it in
     return Split(x, arrays.y, arrays.weight)
 

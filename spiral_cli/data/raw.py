@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from spiral_cli.data.stream import Images, chosen
 from spiral_cli.errors import MissingError, UsageError
 from spiral_cli.recipe.schema import Data
 
@@ -19,18 +20,18 @@ class Arrays:
     """One part as it was read.
 
     Attributes:
-        x: (n, height, width, channels) or (n, height, width), of any number type.
+        x: (n, height, width, channels) or (n, height, width), of any number type; or a `Stream` of them.
         y: (n,) class indices or names, (n, 1), or (n, classes) of zeros and ones.
         weight: (n,) sample weights, or None for ones.
     """
 
-    x: np.ndarray
+    x: Images
     y: np.ndarray
     weight: np.ndarray | None = None
 
     def take(self, index: np.ndarray) -> Arrays:
         """Return the examples at ``index`` (k,)."""
-        return Arrays(self.x[index], self.y[index], None if self.weight is None else self.weight[index])
+        return Arrays(chosen(self.x, index), self.y[index], None if self.weight is None else self.weight[index])
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 from spiral_cli.data.preprocessing import Preprocessing
 from spiral_cli.data.raw import Arrays
 from spiral_cli.data.stratify import carve
+from spiral_cli.data.stream import Images, Stream
 from spiral_cli.errors import MissingError
 
 TEST_FRACTION = 0.2
@@ -18,15 +19,16 @@ TEST_FRACTION = 0.2
 
 @dataclass(frozen=True)
 class Split:
-    """One part of a dataset, whole in memory.
+    """One part of a dataset.
 
     Attributes:
         x: (n, height, width, channels), uint8 or float32, as stored; scaled in the training step.
+            In memory, or a `Stream` that is read in every epoch.
         y: (n,) int64 class index, 0 or 1 for binary labels; (n, classes) float32 for one-hot and multi-label.
         weight: (n,) float32 sample weight; in train times the class weight.
     """
 
-    x: np.ndarray
+    x: Images
     y: np.ndarray
     weight: np.ndarray
 
@@ -46,12 +48,15 @@ class Dataset:
     preprocessing: Preprocessing
 
     def fingerprint(self) -> str:
-        """Return the BLAKE2b digest (hex) of every array's type, shape and bytes."""
+        """Return the BLAKE2b digest (hex) of every array's type, shape and bytes.
+
+        Of images that are streamed their source's stamp stands in for the bytes.
+        """
         digest = hashlib.blake2b(digest_size=16)
         for split in (self.train, self.validation, self.test):
             for array in (split.x, split.y, split.weight):
                 digest.update(f"{array.dtype.str}{array.shape}".encode())
-                digest.update(np.ascontiguousarray(array).data)
+                digest.update(array.digest() if isinstance(array, Stream) else np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
 

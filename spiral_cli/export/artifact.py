@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from spiral_cli.data.pipeline import Inputs
 from spiral_cli.evaluate import Evaluator, bytes_on_disk
 from spiral_cli.run import RunFolder
 
@@ -36,7 +37,7 @@ class Exported:
     """
 
     path: Path
-    logits: Callable[[np.ndarray], np.ndarray]
+    logits: Callable[[Inputs], np.ndarray]
 
 
 def prove(kind: str, exported: Exported, chosen: Chosen) -> dict[str, Any]:

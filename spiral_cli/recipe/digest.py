@@ -17,6 +17,8 @@ from spiral_cli.recipe.section import Section
 
 # Only what changes the bytes of a stage: not the name, the device, or what is done with the results.
 TEACHER_KEYS = ("task", "seed", "precision", "distribution", "data", "teacher")
+# How the same examples reach the step is no change either.
+WAYS = ("data.stream", "data.memory_gb")
 STUDENT_KEYS = (*TEACHER_KEYS, "student", "prune", "distill", "train", "guard")
 
 
@@ -39,7 +41,8 @@ def data(value: Any) -> Any:
 
 def chosen(flat: dict[str, Any], keys: Collection[str]) -> dict[str, Any]:
     """Return the settings of ``flat`` that are in, or below, one of ``keys``."""
-    return {key: value for key, value in flat.items() if any(f"{key}.".startswith(f"{top}.") for top in keys)}
+    below = {key for key in flat if any(f"{key}.".startswith(f"{top}.") for top in keys)}
+    return {key: value for key, value in flat.items() if key in below and key not in WAYS}
 
 
 def differences(old: Recipe, new: Recipe, keys: Collection[str]) -> list[str]:

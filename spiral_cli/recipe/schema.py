@@ -57,6 +57,12 @@ class Data(Section):
     )
     test: Path | None = Field(default=None, description="the test part where it has a path of its own")
     subset: Positive | None = Field(default=None, description="train on this many examples only (seeded, stratified)")
+    stream: Literal["auto", True, False] = Field(
+        default="auto", description="read images from disk in every epoch; auto: where they take more than memory_gb"
+    )
+    memory_gb: Annotated[float, Field(gt=0.0)] = Field(
+        default=4.0, description="what images, and views of them, may take in memory, in 10^9 bytes"
+    )
     image_size: Annotated[list[Positive], Field(min_length=2, max_length=2)] | None = Field(
         default=None, description="[height, width]; images of other sizes are resized"
     )
@@ -88,10 +94,17 @@ class Data(Section):
     def rules(self) -> Iterator[Finding]:
         """One source with the keys it needs; names that fit each other."""
         yield from sources(self, ("format", "builder"))
-        needs = registry.datasets.part(self.format).facts.get("needs", ()) if self.format else ()
-        for key in needs:
+        facts = registry.datasets.part(self.format).facts if self.format else {}
+        for key in facts.get("needs", ()):
             if getattr(self, key, None) is None and not (key == "path" and self.train):
                 yield ("format",), f"received format '{self.format}' without '{key}', which it needs; add data.{key}"
+        if self.stream is True and not (self.augment or (self.format and facts.get("streams"))):
+            streaming = [name for name in registry.datasets.names() if registry.datasets.part(name).facts.get("streams")]
+            yield (
+                ("stream",),
+                f"received true; of {self.format or self.builder} there are arrays in memory: leave the key out, or use "
+                f"{listed(streaming)}",
+            )
         yield from augment_findings(self.augment)
         yield from repeated("classes", self.classes or [])
         if self.classes and isinstance(self.class_weights, dict):

@@ -9,6 +9,8 @@ import numpy as np
 
 from spiral_cli import registry
 from spiral_cli.data import Split, load_dataset
+from spiral_cli.data.load import streamed
+from spiral_cli.data.pipeline import Inputs, Views, materialised
 from spiral_cli.data.preprocessing import few
 from spiral_cli.models.application import application
 from spiral_cli.models.load import build_from, load_model
@@ -67,13 +69,12 @@ class ImageClassification:
         return self.recipe.data.views if self.recipe.data.augment else 1
 
     @cached_property
-    def train_inputs(self) -> np.ndarray:
-        """Stored training inputs (views · n, height, width, channels), one view after the other."""
-        x = self.dataset.train.x
-        if self.views == 1:
+    def train_inputs(self) -> Inputs:
+        """Stored training inputs (views · n, height, width, channels), one view after the other, in memory or not."""
+        x, settings = self.dataset.train.x, self.recipe.data
+        if not settings.augment:
             return x
-        from spiral_cli.data.augmentation import augmented_views
+        from spiral_cli.data.augmentation import augmenter
 
-        settings = self.recipe.data
-        views = augmented_views(self.dataset.train, settings.augment, self.views, self.recipe.seed, settings.scale)
-        return views.reshape(-1, *x.shape[1:])
+        views = Views(x, self.views, augmenter(settings.augment, x, self.recipe.seed, settings.scale))
+        return views if streamed(settings, views.nbytes) else materialised(views)

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from spiral_cli.data import Dataset, Split
+from spiral_cli.data.pipeline import Inputs
 from spiral_cli.data.preprocessing import Preprocessing
 from spiral_cli.recipe.schema import Recipe, Student, Teacher
 from spiral_cli.tasks.classification import Head
@@ -35,8 +36,8 @@ class Task(Protocol):
         """How many augmented copies of each training input there are; 1 without augmentation."""
 
     @property
-    def train_inputs(self) -> np.ndarray:
-        """Stored training inputs (views · n, …), one view after the other."""
+    def train_inputs(self) -> Inputs:
+        """Stored training inputs (views · n, …), one view after the other, in memory or not."""
 
     def build_model(self, spec: Teacher | Student) -> keras.Model:
         """Return the model ``spec`` names, loaded or new."""

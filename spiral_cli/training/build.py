@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from spiral_cli import registry
+from spiral_cli.data.pipeline import in_memory
 from spiral_cli.distillation.features import pair_layers
 from spiral_cli.pruning.prunable import Prunable
 from spiral_cli.recipe.schema import Distill, Recipe, Teacher, Train
@@ -25,11 +26,14 @@ from spiral_cli.training.targets import FEATURE_CACHE_BYTES, feature_bytes, onli
 
 
 def training_data(task: Task, head: Head) -> TrainingData:
-    """Put a task's training part on the device, every augmented view with its labels and weights."""
-    train, views = task.dataset.train, task.views
+    """Put a task's training part on the device, every augmented view with its labels and weights.
+
+    Inputs that are not in memory are left where they are, to be fed.
+    """
+    train, views, inputs = task.dataset.train, task.views, task.train_inputs
     labels = task.labels(train, head)
     return TrainingData(
-        x=tf.constant(task.train_inputs),
+        x=tf.constant(inputs) if in_memory(inputs) else inputs,
         y=tf.constant(np.concatenate([labels] * views)),
         weight=tf.constant(np.concatenate([train.weight] * views)),
         preprocessing=task.preprocessing,

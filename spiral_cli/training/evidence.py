@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from spiral_cli.hooks import hooked
 from spiral_cli.pruning.evidence import Evidence
 from spiral_cli.pruning.prunable import Prunable
-from spiral_cli.training.hooks import hooked
-from spiral_cli.training.program import Program, lookup, weighted_mean
+from spiral_cli.training.program import Program, weighted_mean
 
 TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)
 WITH_KERNEL = (
@@ -35,8 +35,8 @@ class Collector:
 
     def __init__(self, program: Program, needs: Sequence[str], seed: int) -> None:
         self._program, self._needs, self._seed = program, frozenset(needs), seed
-        self._gradients = tf.function(self._sum_gradients)
-        self._squares = tf.function(self._sum_input_squares)
+        self._gradients = tf.function(self._batch_gradients)
+        self._squares = tf.function(self._batch_input_squares)
         self._observed: list[str] = []
 
     def __call__(self, rows: np.ndarray) -> Evidence:
@@ -45,13 +45,11 @@ class Collector:
         names = [one.name for one in program.prunable]
         gradients = squared = norms = None
         if {"gradients", "squared_gradients"} & self._needs:
-            absolute, squares = self._gradients(
-                program.data.x, program.data.y, program.data.weight, program.targets, tf.constant(rows)
-            )
-            gradients = {name: value.numpy() / len(rows) for name, value in zip(names, absolute, strict=True)}
-            squared = {name: value.numpy() / len(rows) for name, value in zip(names, squares, strict=True)}
+            means = mean(self._gradients(*example) for example in program.examples(rows))
+            gradients = dict(zip(names, means[: len(names)], strict=True))
+            squared = dict(zip(names, means[len(names) :], strict=True))
         if "input_norms" in self._needs:
-            squares = [total.numpy() / len(rows) for total in self._squares(program.data.x, tf.constant(rows))]
+            squares = mean(self._squares(stored) for stored in program.data.batches(rows))
             seen = {name: np.sqrt(square) for name, square in zip(self._observed, squares, strict=True)}
             usual = float(np.sqrt(np.mean([square.mean() for square in squares]))) if squares else 1.0
             norms = {
@@ -59,34 +57,32 @@ class Collector:
             }
         return Evidence(gradients=gradients, squared_gradients=squared, input_norms=norms, seed=self._seed)
 
-    def _sum_gradients(self, x, y, weight, targets, rows):
+    def _batch_gradients(self, stored, y, weight, targets):
+        """Return the absolute gradients of all prunable variables, then their squares."""
         program = self._program
         variables = [one.variable.value for one in program.prunable]
-        absolute = [tf.zeros(v.shape) for v in variables]
-        squares = [tf.zeros(v.shape) for v in variables]
-        for i in tf.range(len(rows)):
-            taken = rows[i]
-            with tf.GradientTape() as tape:
-                here = lookup(targets, taken)
-                terms = program.terms(program.data.scale(tf.gather(x, taken)), tf.gather(y, taken), here, False)
-                loss = weighted_mean(terms[0], tf.gather(weight, taken))
-            gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-            gradients = [tf.convert_to_tensor(g) for g in gradients]
-            absolute = [a + tf.abs(g) for a, g in zip(absolute, gradients, strict=True)]
-            squares = [s + tf.square(g) for s, g in zip(squares, gradients, strict=True)]
-        return absolute, squares
+        with tf.GradientTape() as tape:
+            terms = program.terms(program.data.scale(stored), y, targets, False)
+            loss = weighted_mean(terms[0], weight)
+        gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        gradients = [tf.convert_to_tensor(g) for g in gradients]
+        return [tf.abs(g) for g in gradients] + [tf.square(g) for g in gradients]
 
-    def _sum_input_squares(self, x, rows):
-        program = self._program
-        totals: list[tf.Tensor] = []
-        for i in range(rows.shape[0]):
-            seen: dict[str, tf.Tensor] = {}
-            with observing(program.model, program.prunable, seen):
-                program.model(program.data.scale(tf.gather(x, rows[i])), training=False)
-            self._observed = list(seen)
-            batch = list(seen.values())
-            totals = [a + b for a, b in zip(totals, batch, strict=True)] if totals else batch
-        return totals
+    def _batch_input_squares(self, stored):
+        seen: dict[str, tf.Tensor] = {}
+        with observing(self._program.model, self._program.prunable, seen):
+            self._program.model(self._program.data.scale(stored), training=False)
+        self._observed = list(seen)
+        return list(seen.values())
+
+
+def mean(batches: Iterable[Sequence[tf.Tensor]]) -> list[np.ndarray]:
+    """Return the mean over batches of each of their values."""
+    sums, count = None, 0
+    for values in batches:
+        sums = values if sums is None else [total + value for total, value in zip(sums, values, strict=True)]
+        count += 1
+    return [total.numpy() / count for total in sums or ()]
 
 
 def observing(

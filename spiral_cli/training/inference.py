@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 import keras
 import tensorflow as tf
 
-from spiral_cli.training.hooks import hooked
+from spiral_cli.hooks import hooked
 
 
 def in_inference(layer: keras.layers.Layer) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 
 from spiral_cli.errors import DivergedError
 from spiral_cli.events import EpochDone, Listener, Notice, Progress, StageStarted
+from spiral_cli.training.arrays import Feed
 from spiral_cli.training.control import Control
 from spiral_cli.training.plan import epoch_rows
 from spiral_cli.training.program import CHUNK_STEPS, Program
@@ -105,11 +106,12 @@ def train_stage(
     length = 1
     while position.epoch < stage.epochs:
         rows, valid = epoch_rows(stage.count, stage.batch_size, stage.key, position.epoch, stage.views)
+        fed = program.feed(rows[position.step :])
         while position.step < len(rows):
             at = position.epoch * len(rows) + position.step
             if remake is not None and at in stage.remakes:
                 masks = remake(program, at, masks)
-            length = _run_chunk(program, stage, position, rows, valid, length)
+            length = _run_chunk(program, stage, position, rows, valid, fed, length)
             position.seconds = before + time.monotonic() - started
             done = position.epoch + position.step / len(rows)
             losses = _means(program, position, stage)
@@ -138,7 +140,13 @@ def _polish(program: Program, stage: Stage) -> None:
 
 
 def _run_chunk(
-    program: Program, stage: Stage, position: Position, rows: np.ndarray, valid: np.ndarray, length: int
+    program: Program,
+    stage: Stage,
+    position: Position,
+    rows: np.ndarray,
+    valid: np.ndarray,
+    fed: Feed | None,
+    length: int,
 ) -> int:
     """Take up to ``length`` steps, none beyond the next remake or the epoch; return the next length."""
     first = position.epoch * len(rows)
@@ -147,7 +155,7 @@ def _run_chunk(
     here = slice(position.step, min([stop, *following]))
     there = slice(first + here.start, first + here.stop)
     started = time.monotonic()
-    sums = program.run(rows[here], valid[here], stage.rates[there], stage.strengths[there], stage.gains[there])
+    sums = program.run(rows[here], valid[here], stage.rates[there], stage.strengths[there], stage.gains[there], fed)
     spent = max(time.monotonic() - started, 1e-6)
     before = position.sums or [0.0] * len(sums)
     position.sums = [a + float(b) for a, b in zip(before, sums, strict=True)]

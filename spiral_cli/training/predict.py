@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from spiral_cli.data.pipeline import Inputs, batches
 from spiral_cli.data.preprocessing import Preprocessing, few
 from spiral_cli.tasks.classification import Head
 from spiral_cli.training.arrays import scaled
@@ -28,21 +29,18 @@ class Predictor:
         self._batch_size = few(preprocessing.input_shape, most)
         self._call = tf.function(lambda x: forward(scaled(x, preprocessing)))
 
-    def __call__(self, x: np.ndarray) -> list[np.ndarray]:
+    def __call__(self, x: Inputs) -> list[np.ndarray]:
         """Return one array of length n for each output of ``forward``.
 
         Args:
-            x: stored inputs (n, …).
+            x: stored inputs (n, …), in memory or not.
         """
-        parts: list[list[np.ndarray]] = []
-        for start in range(0, len(x), self._batch_size):
-            batch = x[start : start + self._batch_size]
-            missing = self._batch_size - len(batch)
-            if missing:
-                batch = np.concatenate([batch, np.zeros((missing, *batch.shape[1:]), batch.dtype)])
-            outputs = self._call(tf.constant(batch))
-            parts.append([output.numpy()[: len(x) - start] for output in outputs])
-        return [np.concatenate(column) for column in zip(*parts, strict=True)]
+        return [np.concatenate(column) for column in zip(*self.batches(x), strict=True)]
+
+    def batches(self, x: Inputs) -> Iterator[list[np.ndarray]]:
+        """Yield the same piece by piece, for outputs larger than memory."""
+        for batch, count in batches(x, self._batch_size):
+            yield [output.numpy()[:count] for output in self._call(tf.constant(batch))]
 
 
 def logits_of(model: keras.Model, head: Head) -> Forward:

@@ -6,17 +6,18 @@ gathers its rows there, so the host only sends row numbers, rates and pressures.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from spiral_cli.data.pipeline import telling_what_was_read
 from spiral_cli.distillation.features import make_projections, with_features
 from spiral_cli.errors import UsageError
 from spiral_cli.pruning.prunable import Prunable
-from spiral_cli.training.arrays import TrainingData
+from spiral_cli.training.arrays import Feed, TrainingData
 from spiral_cli.training.halves import halves, separable
 from spiral_cli.training.inference import as_written
 from spiral_cli.training.objective import Objective
@@ -87,7 +88,10 @@ class Program:
         }
         self._fresh = {name: v.numpy() for name, v in self._variables.items() if not name.startswith("model/")}
         self._jit = jit
+        # XLA cannot draw from a feed: there it compiles the step alone.
         self._chunk = tf.function(self._steps, jit_compile=jit)
+        self._fed_chunk = tf.function(self._steps)
+        self._step_when_fed = tf.function(self._step, jit_compile=True) if jit else self._step
         # Where the step is not compiled whole, a CPU is faster with the update, some ten passes over
         # every weight, in one by XLA; with convolutions of fewer multiplications; and in halves.
         self._in_parts = not jit and not tf.config.get_visible_devices("GPU")
@@ -95,10 +99,22 @@ class Program:
         self._update = tf.function(self._apply, jit_compile=True) if self._in_parts else self._apply
         self.recalibrate = Recalibration(model, data)
         self.targets: dict[str, tf.Tensor] = {}
+        self._on_disk: dict[str, np.ndarray] = {}
 
     def set_targets(self, targets: Mapping[str, np.ndarray]) -> None:
-        """Give the teacher's targets: rows like the data's, or scalars."""
-        self.targets = {name: tf.constant(value) for name, value in targets.items()}
+        """Give the teacher's targets: rows like the data's, or scalars; those mapped from disk are fed to each step."""
+        self._on_disk = {name: value for name, value in targets.items() if isinstance(value, np.memmap)}
+        self.targets = {name: tf.constant(value) for name, value in targets.items() if name not in self._on_disk}
+
+    def feed(self, rows: np.ndarray) -> Feed | None:
+        """Return what the steps of ``rows`` (steps, batch) must be fed in this order, or None for nothing."""
+        return self.data.feed(rows, self._on_disk)
+
+    def examples(self, rows: np.ndarray) -> Iterator[tuple[tf.Tensor, tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]]:
+        """Yield stored inputs, labels, weights and targets of each of ``rows`` (batches, batch)."""
+        fed = self.feed(rows)
+        for batch in rows:
+            yield self._gather(tf.constant(batch), self.data.x, self.data.y, self.data.weight, self.targets, fed)
 
     def cut(self, masks: Mapping[str, np.ndarray]) -> None:
         """Set to zero the weights that ``masks`` (bool arrays by prunable name, True = kept) cut."""
@@ -153,7 +169,13 @@ class Program:
             variable.assign(average)
 
     def run(
-        self, rows: np.ndarray, valid: np.ndarray, rates: np.ndarray, strengths: np.ndarray, gains: np.ndarray
+        self,
+        rows: np.ndarray,
+        valid: np.ndarray,
+        rates: np.ndarray,
+        strengths: np.ndarray,
+        gains: np.ndarray,
+        fed: Feed | None = None,
     ) -> np.ndarray:
         """Take up to `CHUNK_STEPS` steps.
 
@@ -163,6 +185,7 @@ class Program:
             rates: (steps,) learning rates.
             strengths: (steps,) factors of the pressure's gradient.
             gains: (steps,) how far the running average moves towards the variables after each step.
+            fed: what `feed` returned for these rows, or for more of which these come next.
 
         Returns:
             (terms + 1,) float32: sums of the objective's terms over examples, then the sum of
@@ -170,13 +193,15 @@ class Program:
         """
         steps = len(rows)
         missing = CHUNK_STEPS - steps  # one shape, so one compilation
-        feed = [
+        plan = [
             np.concatenate([part, np.zeros((missing, *part.shape[1:]), part.dtype)]) if missing else part
             for part in (rows, valid, rates, strengths, gains)
         ]
-        arguments = (self.data.x, self.data.y, self.data.weight, self.targets, *feed, tf.constant(steps))
+        x = self.data.x if self.data.on_device else None
+        arguments = (x, self.data.y, self.data.weight, self.targets, fed, *plan, tf.constant(steps))
         try:
-            return self._chunk(*arguments).numpy()
+            with telling_what_was_read():
+                return (self._chunk if fed is None else self._fed_chunk)(*arguments).numpy()
         except (tf.errors.UnimplementedError, tf.errors.InvalidArgumentError) as error:
             if not self._jit:
                 raise
@@ -185,18 +210,24 @@ class Program:
                 f"train.jit: XLA cannot compile a training step of '{self.model.name}' ({reason}); set it to false"
             ) from error
 
-    def _steps(self, x, y, weight, targets, rows, valid, rates, strengths, gains, steps):
+    def _steps(self, x, y, weight, targets, fed, rows, valid, rates, strengths, gains, steps):
+        step = self._step if fed is None else self._step_when_fed
+
         def one(i: tf.Tensor, sums: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             self.optimizer.learning_rate.assign(rates[i])
-            taken = rows[i]
-            example_weight = tf.gather(weight, taken) * valid[i]
-            inputs = self.data.scale(tf.gather(x, taken))
-            here = lookup(targets, taken)
-            return i + 1, sums + self._step(inputs, tf.gather(y, taken), example_weight, here, strengths[i], gains[i])
+            stored, labels, example_weight, here = self._gather(rows[i], x, y, weight, targets, fed)
+            inputs = self.data.scale(stored)
+            return i + 1, sums + step(inputs, labels, example_weight * valid[i], here, strengths[i], gains[i])
 
         # Not tf.range: XLA would compile the program anew for every number of steps.
         start = (tf.constant(0), tf.zeros(len(self.objective.terms) + 1))
         return tf.while_loop(lambda i, _: i < steps, one, start, parallel_iterations=1)[1]
+
+    def _gather(self, taken, x, y, weight, targets, fed):
+        """Return stored inputs, labels, weights and targets of the rows ``taken`` (batch,), drawing what is fed."""
+        drawn = dict(next(fed)) if fed is not None else {}
+        stored = drawn.pop("x") if "x" in drawn else tf.gather(x, taken)
+        return stored, tf.gather(y, taken), tf.gather(weight, taken), {**lookup(targets, taken), **drawn}
 
     def terms(self, inputs, y, targets, training: bool) -> list[tf.Tensor]:
         """Return the objective's terms, each (batch,), for scaled inputs."""

@@ -13,8 +13,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from spiral_cli.hooks import hooked
 from spiral_cli.training.arrays import TrainingData
-from spiral_cli.training.hooks import hooked
 from spiral_cli.training.inference import as_written, in_inference
 
 BATCHES = 100
@@ -41,8 +41,8 @@ class Recalibration:
             return
         before = [variable.numpy() for variable in self._model.non_trainable_variables]
         sums: list[np.ndarray] = []
-        for batch in rows[:BATCHES]:
-            moments = [moment.numpy() for moment in self._compiled(self._data.x, tf.constant(batch))]
+        for stored in self._data.batches(rows[:BATCHES]):
+            moments = [moment.numpy() for moment in self._compiled(stored)]
             sums = [a + b for a, b in zip(sums, moments, strict=True)] if sums else moments
         for variable, value in zip(self._model.non_trainable_variables, before, strict=True):
             variable.assign(value)
@@ -51,10 +51,10 @@ class Recalibration:
             layer.moving_mean.assign(next(means))
             layer.moving_variance.assign(next(means))
 
-    def _batch_moments(self, x: tf.Tensor, rows: tf.Tensor) -> list[tf.Tensor]:
+    def _batch_moments(self, stored: tf.Tensor) -> list[tf.Tensor]:
         seen: Moments = {}
         with as_written(self._model), hooked({layer: _measuring(layer, seen) for layer in self._layers}):
-            self._model(self._data.scale(tf.gather(x, rows)), training=True)
+            self._model(self._data.scale(stored), training=True)
         self._measured = list(seen)
         return [moment for moments in seen.values() for moment in moments]
 

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from spiral_cli.data import Preprocessing
+from spiral_cli.data.pipeline import Inputs, first
 from spiral_cli.distillation.features import Hint, with_features
 from spiral_cli.training.predict import Predictor
 from spiral_cli.training.program import Online
@@ -23,7 +24,7 @@ def feature_bytes(hints: Sequence[Hint], rows: int) -> int:
 
 
 def cached_features(
-    teacher: keras.Model, hints: Sequence[Hint], x: np.ndarray, preprocessing: Preprocessing
+    teacher: keras.Model, hints: Sequence[Hint], x: Inputs, preprocessing: Preprocessing
 ) -> dict[str, np.ndarray]:
     """Return ``feature/i`` of shape (rows, …) for each hint."""
     model = with_features(teacher, [hint.teacher for hint in hints])
@@ -43,9 +44,9 @@ def online_features(teacher: keras.Model, hints: Sequence[Hint]) -> Online:
 
 
 def energies(
-    teacher: keras.Model, hints: Sequence[Hint], x: np.ndarray, preprocessing: Preprocessing
+    teacher: keras.Model, hints: Sequence[Hint], x: Inputs, preprocessing: Preprocessing
 ) -> dict[str, np.ndarray]:
     """Return scalar ``energy/i``: the mean square of the teacher's feature i over the first rows of ``x``."""
-    sample = cached_features(teacher, hints, x[:ENERGY_SAMPLE], preprocessing)
+    sample = cached_features(teacher, hints, first(x, ENERGY_SAMPLE), preprocessing)
     means = [np.mean(np.square(sample[f"feature/{i}"]), dtype=np.float64) for i in range(len(hints))]
     return {f"energy/{i}": np.asarray(mean + 1e-12, np.float32) for i, mean in enumerate(means)}

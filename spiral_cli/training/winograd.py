@@ -18,7 +18,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from spiral_cli.training.hooks import hooked
+from spiral_cli.hooks import hooked
 
 KERNELS = (3, 4, 5, 6, 7)
 LARGEST = 12  # inputs of a tile; its rounding stays near 1e-5 of the largest output

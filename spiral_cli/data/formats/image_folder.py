@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spiral_cli.data.image_files import class_folders, class_images, common_shape, decode_all
+from spiral_cli.data.image_files import class_folders, class_images, common_shape, stream_files
 from spiral_cli.data.raw import Arrays, Raw, own_paths, root_path
 from spiral_cli.errors import MissingError
 from spiral_cli.recipe.schema import Data
@@ -20,7 +20,7 @@ FOLDERS = {
 }
 
 
-@datasets.register("image_folder", needs=("path",))
+@datasets.register("image_folder", needs=("path",), streams=True)
 def image_folder(settings: Data) -> Raw:
     """Folders of png, jpg, bmp or gif images, one a class; below train, validation, test, or split here."""
     root = root_path(settings)
@@ -31,7 +31,8 @@ def image_folder(settings: Data) -> Raw:
     y = {part: np.repeat(classes, [len(by_class[name]) for name in classes]) for part, by_class in images.items()}
     stated = None if settings.image_size is None else (settings.image_size[0], settings.image_size[1])
     channels, size = common_shape([file for part in files.values() for file in part], settings.channels, stated)
-    return Raw.of({part: Arrays(decode_all(files[part], channels, size), y[part]) for part in files}, classes)
+    x = {part: stream_files(files[part], folders[part], channels, size) for part in files}
+    return Raw.of({part: Arrays(x[part], y[part]) for part in files}, classes)
 
 
 def find_parts(root: Path) -> dict[str, Path]:

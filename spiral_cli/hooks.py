@@ -1,16 +1,15 @@
-"""Replacing a method of layers for the time of a trace, without touching the model."""
+"""Replacing a method of layers, or of what they own, for the time of a trace, without touching the model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-
-import keras
+from typing import Any
 
 
 @contextmanager
-def hooked(calls: Mapping[keras.layers.Layer, Callable], method: str = "call") -> Iterator[None]:
-    """Let each layer use the given function as its ``method`` inside the block."""
+def hooked(calls: Mapping[Any, Callable], method: str = "call") -> Iterator[None]:
+    """Let each object, a layer mostly, use the given function as its ``method`` inside the block."""
     for layer, call in calls.items():
         setattr(layer, method, call)
     try:
