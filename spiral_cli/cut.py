@@ -66,7 +66,8 @@ class Cut:
     def _evidence(self, program: Program, step: int) -> Evidence:
         if self.collect is None:
             return Evidence(seed=self.key[0])
-        rows, _ = epoch_rows(len(program.data.x), self.batch_size, (*self.key, 1), step)
+        data = program.data
+        rows, _ = epoch_rows(len(data.y), self.batch_size, (*self.key, 1), step, len(data.x) // len(data.y))
         return self.collect(rows[:EVIDENCE_BATCHES])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,10 @@ class Evaluator:
     def logits(self, x: Inputs) -> np.ndarray:
         """Return logits (n, outputs) for stored inputs (n, …)."""
         return self._predict(x)[0]
+
+    def blocks(self, x: Inputs) -> Iterator[np.ndarray]:
+        """Yield the same piece by piece."""
+        return (block for (block,) in self._predict.batches(x))
 
     def metrics(self, split: Split) -> dict[str, float]:
         """Return the task's metrics on ``split``.

@@ -100,6 +100,11 @@ class RunFolder:
         return self.root / "tensorboard"
 
     @property
+    def targets(self) -> Path:
+        """What teachers say of the training inputs, where it is too large for memory."""
+        return self.root / "targets"
+
+    @property
     def lock(self) -> Path:
         """Held by the process that works in this folder."""
         return self.root / ".lock"
@@ -143,7 +148,7 @@ class RunFolder:
         """Return all files and folders that a run leaves, there or not; the ledger, which says so, comes last."""
         files = (self.recipe, self.teacher, self.student, self.preprocessing, self.report, self.rounds_csv)
         states = self.root.glob("teacher*.spiral")
-        return (*files, *states, self.root / "rounds", self.tensorboard, self.ledger)
+        return (*files, *states, self.root / "rounds", self.targets, self.tensorboard, self.ledger)
 
     def clear(self) -> None:
         """Remove what a run leaves, and nothing else that lies in the folder: the run starts over."""

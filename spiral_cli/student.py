@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from spiral_cli import registry
-from spiral_cli.distillation.targets import ensemble_logits
 from spiral_cli.evaluate import Evaluator
 from spiral_cli.events import Listener, Notice, StageDone
 from spiral_cli.fitting import fit_student, is_copy, other_sparsity, refuse_unknown_monitor
-from spiral_cli.guard import Row, monitor_mode
+from spiral_cli.guard import Row
+from spiral_cli.lessons import Lessons, teacher_rounds
 from spiral_cli.models.load import load_model
 from spiral_cli.pruning.packing import pack, unpack
 from spiral_cli.pruning.prunable import Prunable, Skipped
@@ -37,7 +37,7 @@ from spiral_cli.training.targets import cached_features, energies
 
 @dataclass(frozen=True)
 class Workbench:
-    """What every turn of the spiral works with. Only the program's variables and ``logits`` change.
+    """What every turn of the spiral works with. Only the program's variables change, and what ``lessons`` knows.
 
     Attributes:
         teacher: the trained teacher.
@@ -46,7 +46,7 @@ class Workbench:
         prunable, skipped: what masks may cover, and what not with the reason.
         features: the teacher's cached features and their energies.
         collect: gives the criterion its evidence, or None where it needs none.
-        logits: training logits of past teachers, by round; 0 is the original teacher.
+        lessons: what its teachers say of the training inputs.
     """
 
     recipe: Recipe
@@ -59,7 +59,7 @@ class Workbench:
     skipped: tuple[Skipped, ...]
     features: Mapping[str, np.ndarray]
     collect: Collector | None
-    logits: dict[int, np.ndarray] = field(default_factory=dict)
+    lessons: Lessons
 
     @property
     def model(self) -> keras.Model:
@@ -101,49 +101,20 @@ class Workbench:
 
     def set_targets(self, rows: Sequence[Row]) -> None:
         """Give the program the targets of the round after ``rows``, by the recipe's teacher policy."""
-        distill = self.recipe.distill
-        members = [
-            self.member(number) for number in teacher_rounds(distill.teacher, rows, self.teacher.metrics, self.recipe)
-        ]
-        logits = ensemble_logits(members, distill.temperature, self.evaluator.head.exclusive)
-        self.program.set_targets({"logits": logits, **self.features})
+        cached: Mapping[str, np.ndarray] = {}
+        if self.recipe.distill.targets == "cached":
+            numbers = teacher_rounds(self.recipe.distill.teacher, rows, self.teacher.metrics, self.recipe)
+            cached = self.lessons.targets(numbers, self.take)
+        self.program.set_targets({**cached, **self.features})
 
-    def member(self, number: int) -> np.ndarray:
-        """Return the training logits (rows, outputs) of the teacher, 0, or of an accepted student."""
-        if number not in self.logits:
-            x = self.task.train_inputs
-            if number == 0:
-                self.logits[0] = self.teacher.evaluator.logits(x)
-            else:
-                variables, _ = self.kept(number)
-                for variable, value in zip(self.model.variables, variables, strict=True):
-                    variable.assign(value)
-                self.logits[number] = self.evaluator.logits(x)
-        return self.logits[number]
-
-
-def teacher_rounds(policy: str, rows: Sequence[Row], teacher: Mapping[str, float], recipe: Recipe) -> list[int]:
-    """Return whose logits the next round learns from: 0 is the original teacher, else round numbers.
-
-    Args:
-        policy: ``original``; ``previous``, the last accepted student; ``best``, whoever has the best
-            monitored validation metric; ``ensemble``, the mean of the original and all accepted.
-        rows: all tries so far.
-        teacher: the original's validation metrics.
-        recipe: names the monitor and its mode.
-    """
-    accepted = [row for row in rows if row["accepted"]]
-    if policy == "original" or not accepted:
-        return [0]
-    if policy == "previous":
-        return [accepted[-1]["round"]]
-    if policy == "ensemble":
-        return [0, *(row["round"] for row in accepted)]
-    monitor = recipe.guard.monitor
-    sign = 1 if monitor_mode(monitor, recipe.guard.mode) == "max" else -1
-    best = max(accepted, key=lambda row: sign * row["metrics"]["validation"][monitor])
-    better = sign * best["metrics"]["validation"][monitor] > sign * teacher[monitor]
-    return [best["round"] if better else 0]
+    def take(self, number: int) -> Evaluator:
+        """Return the original teacher, 0, or the student as it was accepted in a round."""
+        if number == 0:
+            return self.teacher.evaluator
+        variables, _ = self.kept(number)
+        for variable, value in zip(self.model.variables, variables, strict=True):
+            variable.assign(value)
+        return self.evaluator
 
 
 def set_up(
@@ -165,7 +136,7 @@ def set_up(
     fit = fit_student(recipe, task, teacher.model, student)
     if sentence := other_sparsity(recipe.prune, fit.sparsity):
         listen(Notice(sentence))
-    program = student_program(recipe, task, student, fit.head, teacher.model, fit.prunable)
+    program = student_program(recipe, task, student, fit.head, teacher.model, teacher.evaluator.head, fit.prunable)
     needs = registry.criteria.part(recipe.prune.criterion).facts.get("needs", ())
     bench = Workbench(
         recipe=recipe,
@@ -178,6 +149,7 @@ def set_up(
         skipped=fit.skipped,
         features=_features(program, teacher, task),
         collect=Collector(program, needs, recipe.seed) if needs else None,
+        lessons=Lessons(task, recipe.distill, Path(recipe.distill.cache) if recipe.distill.cache else run.targets),
     )
     _distil_dense(bench, is_copy(recipe), listen, control)
     return bench

@@ -18,7 +18,7 @@ from spiral_cli.recipe.section import Section
 # Only what changes the bytes of a stage: not the name, the device, or what is done with the results.
 TEACHER_KEYS = ("task", "seed", "precision", "distribution", "data", "teacher")
 # How the same examples reach the step is no change either.
-WAYS = ("data.stream", "data.memory_gb")
+WAYS = ("data.stream", "data.memory_gb", "distill.cache")
 STUDENT_KEYS = (*TEACHER_KEYS, "student", "prune", "distill", "train", "guard")
 
 

@@ -32,7 +32,7 @@ Builder = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", descri
 PATH_KEYS = frozenset(
     {("plugin_folder",)}
     | {("data", key) for key in ("path", "train", "validation", "test")}
-    | {("teacher", "path"), ("teacher", "weights"), ("student", "path")}
+    | {("teacher", "path"), ("teacher", "weights"), ("student", "path"), ("distill", "cache")}
 )
 IMAGENET = (("teacher", "weights"), "imagenet")  # stands under a path's key and is a name
 
@@ -99,11 +99,13 @@ class Data(Section):
             if getattr(self, key, None) is None and not (key == "path" and self.train):
                 yield ("format",), f"received format '{self.format}' without '{key}', which it needs; add data.{key}"
         if self.stream is True and not (self.augment or (self.format and facts.get("streams"))):
-            streaming = [name for name in registry.datasets.names() if registry.datasets.part(name).facts.get("streams")]
+            streaming = [
+                name for name in registry.datasets.names() if registry.datasets.part(name).facts.get("streams")
+            ]
             yield (
                 ("stream",),
-                f"received true; of {self.format or self.builder} there are arrays in memory: leave the key out, or use "
-                f"{listed(streaming)}",
+                f"received true; of {self.format or self.builder} there are arrays in memory: leave the key out, or "
+                f"use {listed(streaming)}",
             )
         yield from augment_findings(self.augment)
         yield from repeated("classes", self.classes or [])
@@ -314,9 +316,29 @@ class Distill(Section):
     alpha: Fraction = Field(default=0.5, description="weight of the distillation loss; the rest is the task loss")
     teacher: Literal["original", "previous", "best", "ensemble"] = "original"
     features: list[Feature] = Field(default=[], description="pairs of layers whose outputs the student imitates")
+    targets: Literal["cached", "online"] = Field(
+        default="cached", description="ask the teacher once for every view, or in every step (for very many data.views)"
+    )
+    memory_gb: Annotated[float, Field(gt=0.0)] = Field(
+        default=1.0, description="what the teachers' outputs may take in memory, in 10^9 bytes; more goes to disk"
+    )
+    top_k: Annotated[
+        Annotated[Literal["auto", "all"], Tag("<text>")] | Annotated[Positive, Tag("<number>")],
+        forms("auto, all, or a number of classes", "auto", "all"),
+    ] = Field(
+        default="auto", description="outputs kept of each example on disk: a number, all, or auto (64 of 256 or more)"
+    )
+    cache: Path | None = Field(
+        default=None, description="folder of outputs on disk, to share them between runs; the run's own by default"
+    )
 
     def rules(self) -> Iterator[Finding]:
-        """No pair of layers twice."""
+        """No pair of layers twice; the teacher in a step is the original one."""
+        if self.targets == "online" and self.teacher != "original":
+            yield (
+                ("targets",),
+                f"received 'online' with teacher {self.teacher!r}, whose outputs are cached: leave one out",
+            )
         pairs = [f"{feature.teacher} -> {feature.student}" for feature in self.features]
         yield from repeated("features", pairs)
 

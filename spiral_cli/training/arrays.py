@@ -16,11 +16,12 @@ Feed = Iterator[dict[str, tf.Tensor]]
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a step gathers from. The first axis of every array counts the same rows.
+    """What a step gathers from.
 
     Attributes:
-        x: stored inputs: a tensor on the device, or rows that are read and augmented as they come.
-        y, weight: labels and weights, on the device.
+        x: stored inputs (views · n, …): a tensor on the device, or rows that are read and augmented
+            as they come; row ``view * n + example`` is a view of an example.
+        y, weight: labels (n, …) and weights (n,), on the device.
         preprocessing: turns stored values into model inputs.
     """
 
@@ -33,6 +34,10 @@ class TrainingData:
     def on_device(self) -> bool:
         """Say whether a step gathers its inputs by itself."""
         return tf.is_tensor(self.x)
+
+    def example(self, rows: tf.Tensor) -> tf.Tensor:
+        """Return which examples ``rows`` are views of."""
+        return rows % len(self.y) if len(self.x) > len(self.y) else rows
 
     def scale(self, x: tf.Tensor) -> tf.Tensor:
         """Turn stored values into model inputs."""

@@ -22,20 +22,19 @@ from spiral_cli.training.objective import Objective
 from spiral_cli.training.optimizers import make_optimizer
 from spiral_cli.training.plan import learning_rates, steps_per_epoch
 from spiral_cli.training.program import Program
-from spiral_cli.training.targets import FEATURE_CACHE_BYTES, feature_bytes, online_features
+from spiral_cli.training.targets import feature_bytes, online_features, online_logits, together
 
 
 def training_data(task: Task, head: Head) -> TrainingData:
-    """Put a task's training part on the device, every augmented view with its labels and weights.
+    """Put a task's training part on the device, with every augmented view.
 
     Inputs that are not in memory are left where they are, to be fed.
     """
-    train, views, inputs = task.dataset.train, task.views, task.train_inputs
-    labels = task.labels(train, head)
+    train, inputs = task.dataset.train, task.train_inputs
     return TrainingData(
         x=tf.constant(inputs) if in_memory(inputs) else inputs,
-        y=tf.constant(np.concatenate([labels] * views)),
-        weight=tf.constant(np.concatenate([train.weight] * views)),
+        y=tf.constant(task.labels(train, head)),
+        weight=tf.constant(train.weight),
         preprocessing=task.preprocessing,
     )
 
@@ -91,13 +90,22 @@ def student_program(
     student: keras.Model,
     head: Head,
     teacher: keras.Model,
+    teacher_head: Head,
     prunable: Sequence[Prunable],
 ) -> Program:
-    """Return the program of all rounds: distillation, masks and pressure."""
+    """Return the program of all rounds: distillation, masks and pressure.
+
+    What the teacher says is cached, unless the recipe asks for it in every step, or its features
+    would take too much memory.
+    """
     pressure = recipe.prune.pressure
     data = training_data(task, head)
     objective = student_objective(recipe.distill, head, teacher, student)
-    heavy = feature_bytes(objective.hints, len(data.x)) > FEATURE_CACHE_BYTES
+    asked = recipe.distill.targets == "online"
+    parts = [online_logits(teacher, teacher_head)] if asked else []
+    rows = task.views * len(task.dataset.train.y)
+    if objective.hints and (asked or feature_bytes(objective.hints, rows) > recipe.distill.memory_gb * 1e9):
+        parts.append(online_features(teacher, objective.hints))
     return Program(
         student,
         data,
@@ -105,7 +113,7 @@ def student_program(
         make_optimizer(recipe.train.optimizer, recipe.train.weight_decay),
         prunable=prunable,
         pressure=registry.pressures.get(pressure.kind) if pressure is not None and pressure.strength > 0 else None,
-        online=online_features(teacher, objective.hints) if heavy else None,
+        online=together(parts),
         average=recipe.train.average > 0,
         jit=choose_jit(recipe.train.jit, student),
         seed=recipe.seed,

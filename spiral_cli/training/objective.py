@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from spiral_cli.distillation.features import Hint, hint_loss
+from spiral_cli.distillation.topk import spread
 from spiral_cli.tasks.classification import Head
 
 DistillationLoss = Callable[[tf.Tensor, tf.Tensor, float, bool], tf.Tensor]
@@ -49,14 +50,16 @@ class Objective:
         Args:
             outputs: the student's output, then its features in the order of ``hints``.
             y: labels as `Head.task_loss` reads them.
-            targets: ``logits`` (batch, outputs), ``feature/i`` and scalar ``energy/i`` for hint i.
+            targets: ``logits`` (batch, outputs) or what `topk.largest` left of them, ``feature/i`` and
+                scalar ``energy/i`` for hint i.
             projections: one matrix for every hint that is ``projected``, in order.
         """
         logits = self.head.logits(outputs[0])
         task = self.head.task_loss(logits, y)
         if self.distillation is None:
             return [task, task]
-        distilled = self.distillation(logits, targets["logits"], self.temperature, self.head.exclusive)
+        taught = targets["logits"] if "logits" in targets else spread(targets, logits.shape[-1], self.temperature)
+        distilled = self.distillation(logits, taught, self.temperature, self.head.exclusive)
         total = (1.0 - self.alpha) * task + self.alpha * distilled
         terms = [task, distilled]
         if self.hints:

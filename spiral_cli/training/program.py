@@ -227,7 +227,9 @@ class Program:
         """Return stored inputs, labels, weights and targets of the rows ``taken`` (batch,), drawing what is fed."""
         drawn = dict(next(fed)) if fed is not None else {}
         stored = drawn.pop("x") if "x" in drawn else tf.gather(x, taken)
-        return stored, tf.gather(y, taken), tf.gather(weight, taken), {**lookup(targets, taken), **drawn}
+        wide = {name: tf.cast(v, tf.float32) if v.dtype.is_floating else v for name, v in drawn.items()}
+        example = self.data.example(taken)
+        return stored, tf.gather(y, example), tf.gather(weight, example), {**lookup(targets, taken), **wide}
 
     def terms(self, inputs, y, targets, training: bool) -> list[tf.Tensor]:
         """Return the objective's terms, each (batch,), for scaled inputs."""

@@ -11,10 +11,10 @@ import tensorflow as tf
 from spiral_cli.data import Preprocessing
 from spiral_cli.data.pipeline import Inputs, first
 from spiral_cli.distillation.features import Hint, with_features
+from spiral_cli.tasks.classification import Head
 from spiral_cli.training.predict import Predictor
 from spiral_cli.training.program import Online
 
-FEATURE_CACHE_BYTES = 1 << 30  # above this, features are computed by the teacher in every step
 ENERGY_SAMPLE = 1024
 
 
@@ -41,6 +41,16 @@ def online_features(teacher: keras.Model, hints: Sequence[Hint]) -> Online:
         return {f"feature/{i}": tf.stop_gradient(output) for i, output in enumerate(outputs)}
 
     return features
+
+
+def online_logits(teacher: keras.Model, head: Head) -> Online:
+    """Return what computes ``logits`` from scaled inputs inside a step."""
+    return lambda inputs: {"logits": tf.stop_gradient(head.logits(teacher(inputs, training=False)))}
+
+
+def together(parts: Sequence[Online]) -> Online | None:
+    """Return what gives the targets of all ``parts``, or None where there are none."""
+    return (lambda inputs: {name: value for part in parts for name, value in part(inputs).items()}) if parts else None
 
 
 def energies(
