@@ -98,7 +98,7 @@ def held(parts: Mapping[str, Arrays], settings: Data) -> dict[str, Arrays]:
     if streamed(settings, sum(stream.nbytes for stream in streams)):
         return dict(parts)
     return {
-        part: replace(arrays, x=arrays.x[:]) if isinstance(arrays.x, Stream) else arrays
+        part: replace(arrays, x=arrays.x[:], known_as=arrays.x.digest()) if isinstance(arrays.x, Stream) else arrays
         for part, arrays in parts.items()
     }
 
@@ -113,7 +113,7 @@ def prepare(arrays: Arrays, settings: Data) -> Split:
     size = None if settings.image_size is None else (settings.image_size[0], settings.image_size[1])
     x = arrays.x if isinstance(arrays.x, Stream) else resize(convert_channels(arrays.x, settings.channels), size)
     assert arrays.weight is not None  # check_arrays has filled it in
-    return Split(x, arrays.y, arrays.weight)
+    return Split(x, arrays.y, arrays.weight, arrays.known_as)
 
 
 def check_alike(splits: Mapping[str, Split]) -> None:

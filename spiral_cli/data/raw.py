@@ -23,11 +23,13 @@ class Arrays:
         x: (n, height, width, channels) or (n, height, width), of any number type; or a `Stream` of them.
         y: (n,) class indices or names, (n, 1), or (n, classes) of zeros and ones.
         weight: (n,) sample weights, or None for ones.
+        known_as: digest of the `Stream` that ``x`` was read from, or None.
     """
 
     x: Images
     y: np.ndarray
     weight: np.ndarray | None = None
+    known_as: bytes | None = None
 
     def take(self, index: np.ndarray) -> Arrays:
         """Return the examples at ``index`` (k,)."""

@@ -26,11 +26,13 @@ class Split:
             In memory, or a `Stream` that is read in every epoch.
         y: (n,) int64 class index, 0 or 1 for binary labels; (n, classes) float32 for one-hot and multi-label.
         weight: (n,) float32 sample weight; in train times the class weight.
+        known_as: digest of the `Stream` that ``x`` was read from, or None.
     """
 
     x: Images
     y: np.ndarray
     weight: np.ndarray
+    known_as: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,17 @@ class Dataset:
     def fingerprint(self) -> str:
         """Return the BLAKE2b digest (hex) of every array's type, shape and bytes.
 
-        Of images that are streamed their source's stamp stands in for the bytes.
+        Of images that can be streamed their source's stamp stands in for the bytes, so that a set is
+        the same one whether it is held in memory or not.
         """
         digest = hashlib.blake2b(digest_size=16)
         for split in (self.train, self.validation, self.test):
-            for array in (split.x, split.y, split.weight):
+            known_as = split.x.digest() if isinstance(split.x, Stream) else split.known_as
+            digest.update(f"{split.x.dtype.str}{split.x.shape}".encode())
+            digest.update(known_as or np.ascontiguousarray(split.x).data)
+            for array in (split.y, split.weight):
                 digest.update(f"{array.dtype.str}{array.shape}".encode())
-                digest.update(array.digest() if isinstance(array, Stream) else np.ascontiguousarray(array).data)
+                digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
 

@@ -77,4 +77,7 @@ class ImageClassification:
         from spiral_cli.data.augmentation import augmenter
 
         views = Views(x, self.views, augmenter(settings.augment, x, self.recipe.seed, settings.scale))
-        return views if streamed(settings, views.nbytes) else materialised(views)
+        # Of views that nothing is cached for most are never seen: they are not made ahead.
+        if self.recipe.distill.targets == "online" or streamed(settings, views.nbytes):
+            return views
+        return materialised(views)
