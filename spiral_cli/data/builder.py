@@ -53,8 +53,8 @@ def part_arrays(part: Any, source: str) -> Arrays:
         raise MissingError(
             f"{source} is {type(part).__name__}; allowed are (x, y), (x, y, weight) or a tf.data.Dataset"
         )
-    x, y, *weight = (np.asarray(array) for array in part)
-    return Arrays(x, y, *weight[:1])
+    x, y, weight = (*(np.asarray(array) for array in part), None)[:3]
+    return Arrays(x, y, weight)
 
 
 def dataset_arrays(dataset: Any, source: str) -> Arrays:
@@ -73,7 +73,7 @@ def dataset_arrays(dataset: Any, source: str) -> Arrays:
     batched = y.ndim > 0 and (x.ndim == 4 or (x.ndim == 3 and x.shape[2] not in (1, 3)))
     join = np.concatenate if batched else np.stack
     try:
-        x, y, *weight = (join(column) for column in zip(*elements, strict=True))
+        x, y, weight = (*(join(column) for column in zip(*elements, strict=True)), None)[:3]
     except ValueError as error:
         raise MissingError(f"{source} holds images or labels of different shapes ({error})") from error
-    return Arrays(x, y, *weight[:1])
+    return Arrays(x, y, weight)

@@ -14,12 +14,18 @@ COUPLING = (  # what makes one example's output depend on the others, or counts 
 
 
 def separable(model: keras.Model) -> bool:
-    """Say whether ``model`` surely treats every example of a batch by itself: Keras' own layers but a few."""
+    """Say whether ``model`` surely treats every example of a batch by itself: Keras' own layers but a few.
+
+    A functional model may also hold bare operations, such as a mean over the batch, which are no layers.
+    """
+    layers = model._flatten_layers()
+    parts = [part for layer in layers for part in (layer, *getattr(layer, "operations", ()))]
     return all(
-        type(layer).__module__.startswith("keras.")
+        isinstance(layer, keras.layers.Layer)
+        and type(layer).__module__.startswith("keras.")
         and not isinstance(layer, COUPLING)
         and getattr(layer, "activity_regularizer", None) is None
-        for layer in model._flatten_layers()
+        for layer in parts
     )
 
 

@@ -7,7 +7,7 @@ gathers its rows there, so the host only sends row numbers, rates and pressures.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 
 import keras
 import numpy as np
@@ -20,6 +20,7 @@ from spiral_cli.pruning.prunable import Prunable
 from spiral_cli.training.arrays import Feed, TrainingData
 from spiral_cli.training.halves import halves, separable
 from spiral_cli.training.inference import as_written
+from spiral_cli.training.normalization import fused_normalizations
 from spiral_cli.training.objective import Objective
 from spiral_cli.training.recalibrate import Recalibration
 from spiral_cli.training.winograd import quick_convolutions
@@ -93,7 +94,8 @@ class Program:
         self._fed_chunk = tf.function(self._steps)
         self._step_when_fed = tf.function(self._step, jit_compile=True) if jit else self._step
         # Where the step is not compiled whole, a CPU is faster with the update, some ten passes over
-        # every weight, in one by XLA; with convolutions of fewer multiplications; and in halves.
+        # every weight, in one by XLA; with convolutions of fewer multiplications; with
+        # batch normalisation as one operation; and in halves.
         self._in_parts = not jit and not tf.config.get_visible_devices("GPU")
         self._in_halves = self._in_parts and separable(model)
         self._update = tf.function(self._apply, jit_compile=True) if self._in_parts else self._apply
@@ -233,7 +235,9 @@ class Program:
 
     def terms(self, inputs, y, targets, training: bool) -> list[tf.Tensor]:
         """Return the objective's terms, each (batch,), for scaled inputs."""
-        with as_written(self.model), quick_convolutions(self.model) if self._in_parts else nullcontext():
+        with as_written(self.model), ExitStack() as ways:
+            for way in (quick_convolutions, fused_normalizations) if self._in_parts else ():
+                ways.enter_context(way(self.model))
             outputs = self._forward(inputs, training=training)
         outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
         if self.online is not None:

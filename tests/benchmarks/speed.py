@@ -1,173 +1,126 @@
-"""Seconds of one epoch: plain `keras.Model.fit`, Keras' own Distiller, and spiral's loop.
+"""Seconds of one epoch of four models: Keras' `fit` and Distiller, tensorflow-model-optimization, spiral.
 
-    python tests/benchmarks/speed.py                       # lenet300 and lenet5, Fashion-MNIST, batch 128
-    python tests/benchmarks/speed.py --models lenet5 --epochs 9
+    python tests/benchmarks/speed.py --peer PYTHON                # everything, half an hour on two cores
+    python tests/benchmarks/speed.py --models lenet5 --epochs 9 --contenders fit spiral
 
-Each contender runs in a process of its own with its own usual settings (spiral with deterministic
-operations, masks, distillation and pressure on; the others with none of these). The processes take
-turns, an epoch each, so that a busy machine slows all alike. Printed are medians and ratios.
+PYTHON is the interpreter of an environment with tensorflow-model-optimization and tf_keras. Each
+contender runs in a process of its own with its own usual settings. The processes take turns, an
+epoch each, so that a busy machine slows all alike. Printed are medians of seconds, and medians of
+the ratios of neighbouring epochs beside their bars:
+
+    a   plain `keras.Model.fit` of the student, Keras' defaults, nothing else on
+    a*  the fastest `fit` of XLA on or off, 1 or 32 steps a call
+    b   `keras.distillation.Distiller`, Keras' defaults
+    c   spiral with masks, distillation, pressure, averaging and deterministic operations on
+    d   tensorflow-model-optimization: pruning, and distillation from cached logits by hand
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
 import sys
-import time
+from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-BATCH = 128
-CONTENDERS = ("fit", "distiller", "spiral")
-SPARSITY = 0.9
+from contenders import FITS
+from workloads import BATCH, EXAMPLES
 
-
-def load(examples: int | None):
-    """Return Fashion-MNIST's training images (n, 28, 28, 1) uint8 and labels (n,) int64."""
-    from spiral_cli.data.load import load_dataset
-    from spiral_cli.recipe.schema import Data
-
-    train = load_dataset(Data(format="fashion_mnist", validation=0.1, subset=examples), seed=0).train
-    return train.x, train.y
-
-
-def build(name: str):
-    """Return a fresh built-in model."""
-    from spiral_cli.registry import models
-
-    return models.get(name)((28, 28, 1), 10)
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+PEER = "tfmot"
+CONTENDERS = (*FITS, "distiller", "spiral", PEER)
+# The issue's bars for c/a, c/a*, c/b and c/d.
+BARS: dict[str, dict[str, float]] = {
+    "lenet300": {"a": 0.33, "a*": 1.0, "b": 0.27, "d": 0.33},
+    "lenet5": {"a": 0.5, "a*": 1.0, "b": 0.45, "d": 0.65},
+    "resnet20": {"a": 0.6, "a*": 1.0, "b": 0.6, "d": 0.6},
+    "transformer": {"a*": 1.0},
+}
+Seconds = dict[str, list[float]]
 
 
-def fit_epoch(name: str, x, y):
-    """Return a function that runs one epoch of plain ``fit``: the student alone, nothing else on."""
-    import keras
-
-    model = build(name)
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer="adam", loss=loss)
-    inputs = (x / 255.0).astype("float32")
-    return lambda: model.fit(inputs, y, batch_size=BATCH, verbose=0)
-
-
-def distiller_epoch(name: str, x, y):
-    """Return a function that runs one epoch of `keras.distillation.Distiller`."""
-    import keras
-
-    distiller = keras.distillation.Distiller(
-        teacher=build(name),
-        student=build(name),
-        distillation_losses=keras.distillation.LogitsDistillation(temperature=4.0),
-        student_loss_weight=0.1,
+def start(contender: str, model: str, examples: int | None, peer: str | None) -> subprocess.Popen[str]:
+    """Start a contender's process; it waits for a line."""
+    if contender == PEER:
+        command = [str(peer), str(HERE / "speed_tfmot.py")]
+    else:
+        command = [sys.executable, str(HERE / "contenders.py"), contender]
+    command += ["--model", model, *(["--examples", str(examples)] if examples else [])]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, cwd=ROOT, env=environment
     )
-    distiller.compile(optimizer="adam", loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    inputs = (x / 255.0).astype("float32")
-    return lambda: distiller.fit(inputs, y, batch_size=BATCH, verbose=0)
 
 
-def spiral_epoch(name: str, x, y):
-    """Return a function that runs one epoch of spiral's loop: masks, distillation and pressure on."""
-    import numpy as np
-    import tensorflow as tf
+def race(processes: dict[str, subprocess.Popen[str]], epochs: int) -> tuple[Seconds, dict[str, str]]:
+    """Let the contenders take turns.
 
-    from spiral_cli import registry
-    from spiral_cli.data.preprocessing import Preprocessing
-    from spiral_cli.pruning.granularity import Unstructured
-    from spiral_cli.pruning.masks import make_masks
-    from spiral_cli.pruning.prunable import find_prunable
-    from spiral_cli.tasks.classification import Head
-    from spiral_cli.training.arrays import TrainingData
-    from spiral_cli.training.device import use_device
-    from spiral_cli.training.jit import choose_jit
-    from spiral_cli.training.objective import Objective
-    from spiral_cli.training.optimizers import make_optimizer
-    from spiral_cli.training.plan import epoch_rows
-    from spiral_cli.training.program import CHUNK_STEPS, Program
-
-    use_device("cpu", 0)
-    model = build(name)
-    prunable = find_prunable(model)[0]
-    preprocessing = Preprocessing((28, 28, 1), tuple("0123456789"), "0-1", 1 / 255, 0.0)
-    data = TrainingData(tf.constant(x), tf.constant(y.astype(np.int32)), tf.ones(len(x)), preprocessing)
-    objective = Objective(Head(exclusive=True, probabilities=False), registry.losses.get("kl"), 0.9, 4.0)
-    program = Program(
-        model,
-        data,
-        objective,
-        make_optimizer("adam", 0.0),
-        prunable=prunable,
-        pressure=registry.pressures.get("l1"),
-        average=True,
-        jit=choose_jit("auto", model),
-    )
-    program.set_targets({"logits": np.random.default_rng(0).normal(size=(len(x), 10)).astype(np.float32)})
-    scores = {key: np.abs(weight) for key, weight in program.weights().items()}
-    masks = make_masks(scores, 1 - SPARSITY, allocation=registry.allocations.get("global"), granularity=Unstructured())
-    program.cut(masks)
-    program.hold(masks)
-    count = iter(range(10**6))
-
-    def epoch() -> None:
-        rows, valid = epoch_rows(len(x), BATCH, (0, 1), next(count))
-        for start in range(0, len(rows), CHUNK_STEPS):
-            part = slice(start, start + CHUNK_STEPS)
-            steps = len(rows[part])
-            program.run(rows[part], valid[part], np.full(steps, 1e-3, "f4"), *np.full((2, steps), 1e-4, "f4"))
-
-    return epoch
-
-
-def work(contender: str, model: str, examples: int | None) -> None:
-    """Run one epoch for every line on standard input; answer with its seconds."""
-    x, y = load(examples)
-    epoch = {"fit": fit_epoch, "distiller": distiller_epoch, "spiral": spiral_epoch}[contender](model, x, y)
-    for _ in sys.stdin:
-        started = time.perf_counter()
-        epoch()
-        print(time.perf_counter() - started, flush=True)
-
-
-def race(model: str, epochs: int, examples: int | None) -> dict[str, list[float]]:
-    """Let the contenders take turns; return their seconds an epoch, without a first one for warming up."""
-    command = [sys.executable, __file__, "--model", model, *(["--examples", str(examples)] if examples else [])]
-    processes = {
-        one: subprocess.Popen([*command, "--worker", one], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for one in CONTENDERS
-    }
-    seconds: dict[str, list[float]] = {one: [] for one in CONTENDERS}
+    Returns:
+        seconds of each epoch, without a first one for warming up; and why a contender gave none.
+    """
+    seconds: Seconds = {one: [] for one in processes}
+    failed: dict[str, str] = {}
     for _ in range(epochs + 1):
-        for one, process in processes.items():
+        for one in list(seconds):
+            process = processes[one]
             process.stdin.write("go\n")
             process.stdin.flush()
-            seconds[one].append(float(process.stdout.readline()))
+            answer = json.loads(process.stdout.readline() or '{"failed": "its process ended"}')
+            if "seconds" in answer:
+                seconds[one].append(answer["seconds"])
+            else:
+                failed[one] = answer["failed"]
+                del seconds[one]
     for process in processes.values():
         process.stdin.close()
         process.wait()
-    return {one: times[1:] for one, times in seconds.items()}
+    return {one: times[1:] for one, times in seconds.items()}, failed
+
+
+def table(model: str, seconds: Seconds, failed: dict[str, str], steps: int) -> str:
+    """Return medians and ratios of one model as a Markdown table and remarks."""
+    medians = {one: statistics.median(times) for one, times in seconds.items()}
+    fits = [one for one in FITS if one in medians]
+    best = min(fits, key=medians.__getitem__, default="fit")
+    letters = {"a": "fit", "a*": best, "b": "distiller", "c": "spiral", "d": PEER}
+    lines = [f"| {model} | s | ms a step | c / it | bar |", "|---|---|---|---|---|"]
+    for letter, one in letters.items():
+        if one not in medians:
+            continue
+        cells = [f"{medians[one]:.2f}", f"{1000 * medians[one] / steps:.2f}", "", ""]
+        if letter != "c" and "spiral" in medians:
+            ratio = statistics.median(c / other for c, other in zip(seconds["spiral"], seconds[one], strict=True))
+            bar = BARS[model].get(letter)
+            cells[2:] = f"{ratio:.2f}", "" if bar is None else f"{bar:g} {'met' if ratio <= bar else 'MISSED'}"
+        lines.append(f"| {letter} {one} | {' | '.join(cells)} |")
+    others = ", ".join(f"{one} {medians[one]:.2f} s" for one in fits)
+    lines.append(f"\nfits: {others}" if fits else "")
+    lines += [f"{one} did not run: {reason}" for one, reason in failed.items()]
+    return "\n".join(lines)
 
 
 def main() -> None:
     """Print a table for each model."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--models", nargs="*", default=["lenet300", "lenet5"])
+    parser.add_argument("--models", nargs="*", default=list(BARS), choices=list(BARS))
+    parser.add_argument("--contenders", nargs="*", default=list(CONTENDERS), choices=CONTENDERS)
     parser.add_argument("--epochs", type=int, default=7)
-    parser.add_argument("--examples", type=int, help="train on this many examples only")
-    parser.add_argument("--worker", choices=CONTENDERS, help=argparse.SUPPRESS)
-    parser.add_argument("--model", help=argparse.SUPPRESS)
+    parser.add_argument("--examples", type=int, help="of an epoch, otherwise some seconds' worth")
+    parser.add_argument("--peer", help="Python with tensorflow-model-optimization and tf_keras")
     options = parser.parse_args()
-    if options.worker:
-        work(options.worker, options.model, options.examples)
-        return
     for model in options.models:
-        seconds = race(model, options.epochs, options.examples)
-        medians = {one: statistics.median(times) for one, times in seconds.items()}
-        ratios = {
-            other: statistics.median(a / b for a, b in zip(seconds["spiral"], seconds[other], strict=True))
-            for other in ("fit", "distiller")
-        }
-        print(f"{model}: " + ", ".join(f"{one} {value:.2f} s" for one, value in medians.items()))
-        told = ", ".join(f"spiral / {other} {ratio:.2f}" for other, ratio in ratios.items())
-        print(f"  {told} (medians of {options.epochs})")
+        entered, absent = list(options.contenders), {}
+        if PEER in entered and options.peer is None:
+            entered.remove(PEER)
+            absent[PEER] = "no --peer was given"
+        processes = {one: start(one, model, options.examples, options.peer) for one in entered}
+        seconds, failed = race(processes, options.epochs)
+        steps = -(-(options.examples or EXAMPLES[model]) // BATCH)
+        print(table(model, seconds, absent | failed, steps), end="\n\n", flush=True)
 
 
 if __name__ == "__main__":

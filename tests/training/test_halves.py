@@ -49,3 +49,10 @@ class Centred(keras.layers.Layer):
 def test_layers_that_look_or_may_look_across_examples_are_not(layer):
     assert not separable(model_of(layer))
     assert not separable(model_of(keras.Sequential([keras.layers.Input((6, 6, 2)), layer])))
+
+
+def test_bare_operations_of_a_functional_model_are_not_known_nested_too():
+    inputs = keras.Input((3,))
+    centred = keras.Model(inputs, inputs - keras.ops.mean(inputs, axis=0, keepdims=True))
+    assert not separable(centred)
+    assert not separable(keras.Sequential([keras.layers.Input((3,)), centred]))
