@@ -27,6 +27,7 @@ from spiral_cli.training.loop import Stage, Trained, train_stage
 from spiral_cli.training.plan import average_gains, stage_seed
 from spiral_cli.training.resume import Masks
 from spiral_cli.training.saving import save_model
+from spiral_cli.training.writer import Writer
 
 
 def run_rounds(bench: Workbench, *, listen: Listener, control: Control) -> list[Row]:
@@ -70,16 +71,18 @@ def turn(bench: Workbench, attempt: Attempt, rows: Sequence[Row], listen: Listen
     bench.set_targets(rows)
     masks = begin(bench, rows, stage)
     cut = make_cut(bench, attempt, rows, stage, masks)
-    trained = train_stage(
-        bench.program,
-        stage,
-        checkpoint,
-        masks=masks,
-        remake=cut.remake,
-        listen=listen,
-        control=control,
-    )
-    row = judge(bench, attempt, stage, trained)
+    with Writer() as writer:
+        trained = train_stage(
+            bench.program,
+            stage,
+            checkpoint,
+            writer,
+            masks=masks,
+            remake=cut.remake,
+            listen=listen,
+            control=control,
+        )
+        row = judge(bench, attempt, stage, trained)
     bench.ledger.append("round", row=row, files=store(bench, row, rows, trained.masks))
     remove_states(checkpoint)
     return row

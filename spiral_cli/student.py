@@ -33,6 +33,7 @@ from spiral_cli.training.program import Program
 from spiral_cli.training.resume import Masks
 from spiral_cli.training.saving import save_model
 from spiral_cli.training.targets import cached_features, energies
+from spiral_cli.training.writer import Writer
 
 
 @dataclass(frozen=True)
@@ -181,19 +182,20 @@ def _distil_dense(bench: Workbench, same: bool, listen: Listener, control: Contr
             return
         file = bench.run.root / damaged[0]
         listen(Notice(f"{file} is damaged or missing; making the dense student again", "warning"))
-    recipe = bench.recipe
+    recipe, checkpoint = bench.recipe, bench.run.round(0).checkpoint(1)
     trained = None
     if not same:
         epochs = recipe.student.epochs or recipe.train.epochs
         stage = make_stage(bench.task, recipe.train, epochs, kind="dense", title="dense student", key=(recipe.seed, 1))
         bench.program.reset([v.numpy() for v in bench.model.variables], stage_seed(stage.key))
         bench.set_targets([])
-        trained = train_stage(bench.program, stage, bench.run.round(0).checkpoint(1), listen=listen, control=control)
+        with Writer() as writer:
+            trained = train_stage(bench.program, stage, checkpoint, writer, listen=listen, control=control)
     metrics = bench.evaluator.metrics(bench.task.dataset.validation)
     masks = {one.name: np.ones(one.variable.shape, bool) for one in bench.prunable}
     files = bench.keep(0, masks)
     seconds = trained.seconds if trained else 0.0
     bench.ledger.append("dense", digest=student_digest(recipe), metrics=metrics, seconds=seconds, files=files)
-    remove_states(bench.run.round(0).checkpoint(1))
+    remove_states(checkpoint)
     if not same:
         listen(StageDone("dense", "dense student", metrics, seconds))

@@ -27,6 +27,7 @@ from spiral_cli.training.checkpoint import remove_states
 from spiral_cli.training.control import Control
 from spiral_cli.training.loop import train_stage
 from spiral_cli.training.saving import save_model
+from spiral_cli.training.writer import Writer
 
 SUSPECT_SAMPLE = 1000
 CROSSENTROPIES = ("sparsecategoricalcrossentropy", "categoricalcrossentropy", "binarycrossentropy")
@@ -114,14 +115,16 @@ def _train(recipe: Recipe, task: Task, model: keras.Model, run: RunFolder, liste
     stage = make_stage(task, settings, settings.epochs, kind="teacher", title="teacher", key=(recipe.seed, 0))
     program = teacher_program(task, model, head, settings)
     evaluator = Evaluator(task, model, head)
-    trained = train_stage(
-        program,
-        stage,
-        run.teacher_checkpoint,
-        measure=lambda: evaluator.metrics(task.dataset.validation),
-        listen=listen,
-        control=control,
-    )
+    with Writer() as writer:
+        trained = train_stage(
+            program,
+            stage,
+            run.teacher_checkpoint,
+            writer,
+            measure=lambda: evaluator.metrics(task.dataset.validation),
+            listen=listen,
+            control=control,
+        )
     return trained.seconds
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import zipfile
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,54 +12,74 @@ from typing import Any
 import numpy as np
 
 from spiral_cli.errors import SpiralError
-from spiral_cli.run import write_bytes
+from spiral_cli.run import atomic_path
 
-MAGIC = b"SPIRAL-STATE-1\n"
+FAMILY = b"SPIRAL-STATE-"
+MAGIC = FAMILY + b"2\n"
 DIGEST_BYTES = 32
-FACTS = "facts.json"
 
 
 class DamagedError(SpiralError):
-    """A state file does not match its checksum."""
+    """A state file does not match its checksum, or another version of spiral wrote it."""
 
 
 def write_state(path: Path, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
     """Write ``arrays`` and ``facts`` atomically.
 
-    The file is a magic line, the BLAKE2b digest of what follows, and an uncompressed zip of
-    ``.npy`` members with the facts as JSON.
+    The file is a magic line, the BLAKE2b digest of what follows, a line of JSON (the facts, and
+    name, type and shape of each array), and the bytes of the arrays one after the other.
+
+    Raises:
+        ValueError: an array holds Python objects.
+        DiskFullError, SpiralError: as `disk_errors`; nothing that lay there before has changed.
     """
-    body = io.BytesIO()
-    with zipfile.ZipFile(body, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(FACTS, json.dumps(dict(facts)))
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
-    content = body.getbuffer()
-    digest = hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest()
-    write_bytes(path, b"".join([MAGIC, digest, content]))
+    with atomic_path(path) as temporary:
+        _fill(temporary, arrays, facts)
+
+
+def _fill(path: Path, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
+    """Write the file piece by piece: a state of hundreds of megabytes is not copied once more."""
+    values = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    if objects := [name for name, value in values.items() if value.dtype.hasobject]:
+        raise ValueError(f"Object arrays cannot be stored without pickle: {', '.join(objects)}")
+    index = [(name, value.dtype.name, value.shape) for name, value in values.items()]
+    header = json.dumps({"facts": dict(facts), "arrays": index}).encode() + b"\n"
+    parts: list[bytes | memoryview] = [header, *(value.reshape(-1).view(np.uint8).data for value in values.values())]
+    digest = _new_digest()
+    with path.open("wb") as file:
+        file.write(MAGIC + bytes(DIGEST_BYTES))
+        for part in parts:
+            digest.update(part)
+            file.write(part)
+        file.seek(len(MAGIC))
+        file.write(digest.digest())
 
 
 def read_state(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Read what `write_state` wrote.
 
+    The checksum is tested before anything else is read, so what is read needs no further tests.
+
     Raises:
-        DamagedError: the file is cut short, changed, or not such a file.
+        DamagedError: the file is cut short, changed, of another version, or not such a file.
         FileNotFoundError: there is none.
     """
-    content = path.read_bytes()
-    start = len(MAGIC) + DIGEST_BYTES
-    digest = content[len(MAGIC) : start]
-    body = content[start:]
-    if content[: len(MAGIC)] != MAGIC or hashlib.blake2b(body, digest_size=DIGEST_BYTES).digest() != digest:
-        raise DamagedError(f"{path} is damaged: its content does not match its checksum")
-    arrays = {}
-    with zipfile.ZipFile(io.BytesIO(body)) as archive:
-        for name in archive.namelist():
-            if name != FACTS:
-                with archive.open(name) as member:
-                    arrays[name.removesuffix(".npy")] = np.lib.format.read_array(member, allow_pickle=False)
-        return arrays, json.loads(archive.read(FACTS))
+    with path.open("rb") as file:
+        magic, digest = file.read(len(MAGIC)), file.read(DIGEST_BYTES)
+        if magic != MAGIC and magic.startswith(FAMILY):
+            raise DamagedError(f"{path} was written by another version of spiral, or is damaged")
+        if magic != MAGIC or hashlib.file_digest(file, _new_digest).digest() != digest:
+            raise DamagedError(f"{path} is damaged: its content does not match its checksum")
+        file.seek(len(MAGIC) + DIGEST_BYTES)
+        header = json.loads(file.readline())
+        arrays = {
+            name: np.fromfile(file, dtype, math.prod(shape)).reshape(shape) for name, dtype, shape in header["arrays"]
+        }
+        return arrays, header["facts"]
+
+
+def _new_digest() -> hashlib.blake2b:
+    return hashlib.blake2b(digest_size=DIGEST_BYTES)
 
 
 def previous(path: Path) -> Path:
@@ -69,28 +88,35 @@ def previous(path: Path) -> Path:
 
 
 def rotate_state(path: Path, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
-    """Write a checkpoint and keep the one before it, in case the new one is damaged later."""
-    if path.exists():
-        path.replace(previous(path))
-    write_state(path, arrays, facts)
+    """Write a checkpoint and keep the one before it, in case the new one is damaged later.
+
+    Until the new one is whole both older ones lie untouched, so the disk needs room for three.
+
+    Raises:
+        DiskFullError, SpiralError, ValueError: as `write_state`.
+    """
+    with atomic_path(path) as temporary:
+        _fill(temporary, arrays, facts)
+        if path.exists():
+            path.replace(previous(path))
 
 
-def newest_good(path: Path) -> tuple[dict[str, np.ndarray] | None, dict[str, Any], list[Path]]:
-    """Return the newest intact checkpoint (arrays and facts, or None and {}) and the damaged files met."""
-    damaged = []
+def newest_good(path: Path) -> tuple[dict[str, np.ndarray] | None, dict[str, Any], list[DamagedError]]:
+    """Return the newest intact checkpoint (arrays and facts, or None and {}) and why others were passed over."""
+    refused = []
     for candidate in (path, previous(path)):
         try:
             arrays, facts = read_state(candidate)
         except FileNotFoundError:
             continue
-        except (DamagedError, zipfile.BadZipFile, ValueError):
-            damaged.append(candidate)
+        except DamagedError as error:
+            refused.append(error)
             continue
-        return arrays, facts, damaged
-    return None, {}, damaged
+        return arrays, facts, refused
+    return None, {}, refused
 
 
 def remove_states(path: Path) -> None:
-    """Remove a checkpoint and the one before it: their stage has ended."""
+    """Remove a checkpoint and the one before it: their stage has ended and no write is under way."""
     path.unlink(missing_ok=True)
     previous(path).unlink(missing_ok=True)

@@ -16,7 +16,8 @@ from spiral_cli.training.arrays import Feed
 from spiral_cli.training.control import Control
 from spiral_cli.training.plan import epoch_rows
 from spiral_cli.training.program import CHUNK_STEPS, Program
-from spiral_cli.training.resume import Masks, Position, save_position, take_up
+from spiral_cli.training.resume import Masks, Position, Saver, take_up
+from spiral_cli.training.writer import Writer
 
 RECALIBRATION = 3  # names its order of examples among a stage's
 CHUNK_SECONDS = 0.5  # how long one call may run, so that Ctrl-C and the progress bar feel prompt
@@ -70,6 +71,7 @@ def train_stage(
     program: Program,
     stage: Stage,
     checkpoint: Path,
+    writer: Writer,
     *,
     masks: Masks | None = None,
     remake: Remake | None = None,
@@ -79,14 +81,15 @@ def train_stage(
 ) -> Trained:
     """Train ``program`` from its present state, or from ``checkpoint`` where one is intact.
 
-    After every epoch the whole state is written, so that a killed process loses less than one
-    epoch and repeats the same bits. A stop that was asked for is taken at the next chunk and
-    writes the state there.
+    After every epoch the whole state is written while the next one trains, so that a killed process
+    loses less than two epochs and repeats the same bits. A stop that was asked for is taken at the
+    next chunk, once the state there is written. The last write may still be under way at the end.
 
     Args:
         program: at the state the stage begins with.
         stage: what to train.
         checkpoint: file of the stage's state; removed by the caller when its result is stored.
+        writer: writes the checkpoint; left by the caller before the result is stored.
         masks: masks in force at the beginning.
         remake: called before each of the stage's ``remakes`` with the step and the masks in
             force; sets new ones in the program and returns them.
@@ -97,11 +100,13 @@ def train_stage(
     Raises:
         DivergedError: a loss or a weight is not finite.
         InterruptedRun, TimeIsUp: as `Control.check`.
+        DiskFullError, SpiralError: a checkpoint cannot be written.
     """
-    position, masks, damaged = take_up(program, checkpoint, dict(masks or {}))
-    for file in damaged:
-        listen(Notice(f"{file} is damaged (checksum); going on from the last good state before it", "warning"))
+    position, masks, refused = take_up(program, checkpoint, dict(masks or {}))
+    for error in refused:
+        listen(Notice(f"{error}; going on from the last good state before it", "warning"))
     listen(StageStarted(stage.kind, stage.title, stage.epochs, position.epoch))
+    saver = Saver(program, checkpoint, writer)
     before, started = position.seconds, time.monotonic()
     length = 1
     while position.epoch < stage.epochs:
@@ -117,13 +122,14 @@ def train_stage(
             losses = _means(program, position, stage)
             listen(Progress(stage.kind, done, stage.epochs, position.seconds, losses["loss"]))
             if control.stop_asked:
-                save_position(program, checkpoint, position, masks)
+                saver.save(position, masks)
+                writer.wait()
                 control.check()
         _end_epoch(program, stage, position)
         if not program.finite():  # a loss is that before its update, so the last one does not tell
             raise diverged("a weight", "NaN or infinite", stage, position.epoch, len(rows))
         metrics = dict(measure()) if measure is not None else {}
-        save_position(program, checkpoint, position, masks)
+        saver.save(position, masks)
         listen(
             EpochDone(stage.kind, stage.title, position.epoch, stage.epochs, position.losses, metrics, position.seconds)
         )

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 from small_runs import Y, assert_sound, fitted, layers, run, small, write_data, write_recipe
 
 from spiral_cli.compress import compress, train_teacher
-from spiral_cli.errors import InterruptedRun, MissingError, RunMismatchError, SpiralError, UsageError
+from spiral_cli.errors import DiskFullError, InterruptedRun, MissingError, RunMismatchError, UsageError
 from spiral_cli.events import Notice, silent
 from spiral_cli.prepare import finished_report
 from spiral_cli.recipe import load_recipe
-from spiral_cli.run import RunFolder
+from spiral_cli.run import Ledger, RunFolder, atomic_path
+from spiral_cli.training import checkpoint, resume
 from spiral_cli.training.control import Control
 
 
@@ -87,26 +94,73 @@ def test_an_interruption_leaves_a_run_that_goes_on(folder):
     assert not [event for event in told if isinstance(event, Notice) and event.level == "warning"]
 
 
-def test_a_full_disk_loses_nothing(folder, monkeypatch):
-    import errno
-
-    from spiral_cli.training import checkpoint
-
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full, the disk that is always full")
+@pytest.mark.parametrize(("last", "kept"), [(5, "teacher.spiral"), (9, "rounds/01/attempt-1.spiral")])
+def test_a_full_disk_is_an_error_of_the_run_and_loses_nothing(folder, monkeypatch, last, kept):
+    """The disk is full at the teacher's last checkpoint of 6, and at the third of a round, after the dense student."""
     recipe, writes = write_recipe(folder), []
-    real = checkpoint.write_bytes
 
-    def failing(path, content):
+    @contextmanager
+    def filling(path):
         writes.append(path)
-        if len(writes) == 9:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        real(path, content)
+        with atomic_path(path) as temporary:
+            if len(writes) > last:
+                os.symlink("/dev/full", temporary)
+            yield temporary
 
-    monkeypatch.setattr(checkpoint, "write_bytes", failing)
-    with pytest.raises((SpiralError, OSError)):
-        run(recipe)
-    monkeypatch.setattr(checkpoint, "write_bytes", real)
-    report, where = run(recipe)
-    assert_sound(report, where)
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "atomic_path", filling)
+        with pytest.raises(DiskFullError, match=r"the disk is full at .*spiral; what was written before is intact"):
+            run(recipe)
+    assert len(writes) == last + 1
+    _, facts = checkpoint.read_state(folder / "run" / kept)
+    assert facts["epoch"] == (last if last < 6 else last - 7)
+    assert_sound(*run(recipe))
+
+
+@pytest.fixture
+def slow_disk(monkeypatch):
+    """Every checkpoint takes a while to write."""
+    write = resume.rotate_state
+
+    def slow(path, arrays, facts):
+        time.sleep(0.3)
+        write(path, arrays, facts)
+
+    monkeypatch.setattr(resume, "rotate_state", slow)
+
+
+def writers() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("spiral-writer")]
+
+
+def test_a_stop_waits_until_all_that_was_trained_is_written(folder, slow_disk):
+    events: list = []
+    with pytest.raises(InterruptedRun):
+        run(write_recipe(folder), listen=events.append, control=Control(interrupted=lambda: in_round(events)))
+    assert writers() == []
+    _, facts = checkpoint.read_state(folder / "run" / "rounds" / "01" / "attempt-1.spiral")
+    steps = 15  # 240 examples, 16 a step
+    assert facts["epoch"] + facts["step"] / steps == events[-1].done > 3
+
+
+def in_round(events: list) -> bool:
+    return getattr(events[-1], "stage", "") == "round" and getattr(events[-1], "done", 0) > 3
+
+
+def test_nothing_is_written_beside_the_record_of_a_stage(folder, slow_disk, monkeypatch):
+    append, beside = Ledger.append, {}
+
+    def looking(self, event, **facts):
+        beside[event] = writers()
+        return append(self, event, **facts)
+
+    monkeypatch.setattr(Ledger, "append", looking)
+    run(write_recipe(folder, student={"model": "mlp", "epochs": 2}))
+    assert beside == {"opened": [], "teacher": [], "dense": [], "round": [], "finished": []}
+    assert writers() == []
+    left = {path.name for path in (folder / "run").rglob("*.spiral")}
+    assert left == {"state.spiral"}
 
 
 def test_a_stage_that_another_recipe_began_is_not_continued(folder):

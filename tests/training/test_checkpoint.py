@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import tracemalloc
+
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -34,6 +38,29 @@ def test_arrays_and_facts_come_back_exactly(tmp_path):
         np.testing.assert_array_equal(arrays[name], value)
 
 
+SHAPES = st.lists(st.integers(0, 4), max_size=3).map(tuple)
+TYPES = st.sampled_from(["bool", "uint8", "int64", "uint32", "float16", "float32", "float64", ml_dtypes.bfloat16])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.dictionaries(st.text(max_size=8), st.tuples(SHAPES, TYPES, st.booleans()), max_size=5), st.integers(0, 99))
+def test_any_names_shapes_types_and_layouts_come_back(tmp_path_factory, asked, seed):
+    path = tmp_path_factory.mktemp("state") / "a.spiral"
+    rng = np.random.default_rng(seed)
+    arrays = {}
+    for name, (shape, dtype, turned) in asked.items():
+        array = rng.integers(0, 2, shape).astype(dtype)
+        arrays[name] = array.T if turned else array
+    write_state(path, arrays, {"text": "ä\n"})
+    found, facts = read_state(path)
+    assert facts == {"text": "ä\n"}
+    assert list(found) == list(arrays)
+    for name, value in arrays.items():
+        assert found[name].dtype == value.dtype
+        np.testing.assert_array_equal(found[name], value)
+        found[name][...] = 0  # and they may be changed
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_any_changed_or_missing_byte_is_noticed(tmp_path_factory, data):
@@ -58,10 +85,63 @@ def test_the_state_before_is_used_when_the_latest_is_damaged(tmp_path):
     path.write_bytes(path.read_bytes()[:-1])
     arrays, facts, damaged = newest_good(path)
     assert facts == {"epoch": 1}
-    assert damaged == [path]
+    assert [str(error) for error in damaged] == [f"{path} is damaged: its content does not match its checksum"]
     np.testing.assert_array_equal(arrays["model/0"], ARRAYS["model/0"])
     previous(path).write_bytes(b"")
-    assert newest_good(path) == (None, {}, [path, previous(path)])
+    arrays, facts, damaged = newest_good(path)
+    assert (arrays, facts, len(damaged)) == (None, {}, 2)
+
+
+@pytest.mark.parametrize("killed_at", [1, 2])
+def test_a_process_killed_between_the_renames_leaves_a_good_state(tmp_path, monkeypatch, killed_at):
+    path, renames = tmp_path / "attempt-1.spiral", []
+    rotate_state(path, ARRAYS, {"epoch": 1})
+    real = os.replace
+
+    def replace(source, target):
+        renames.append(target)
+        if len(renames) == killed_at:
+            raise KeyboardInterrupt
+        real(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", replace)
+        with pytest.raises(KeyboardInterrupt):
+            rotate_state(path, ARRAYS, {"epoch": 2})
+    assert len(renames) == killed_at
+    assert newest_good(path)[1:] == ({"epoch": 1}, [])
+
+
+def test_until_the_new_state_is_whole_both_older_ones_lie_untouched(tmp_path):
+    path = tmp_path / "attempt-1.spiral"
+    rotate_state(path, ARRAYS, {"epoch": 1})
+    rotate_state(path, ARRAYS, {"epoch": 2})
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    with pytest.raises(ValueError, match="Object arrays"):
+        rotate_state(path, {**ARRAYS, "x": np.array([{}], dtype=object)}, {"epoch": 3})
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def test_a_state_of_another_version_is_called_that(tmp_path):
+    path = tmp_path / "a.spiral"
+    path.write_bytes(b"SPIRAL-STATE-1\n" + bytes(32) + b"PK")
+    with pytest.raises(DamagedError, match="was written by another version of spiral"):
+        read_state(path)
+    assert newest_good(path)[0] is None
+
+
+def test_neither_writing_nor_reading_holds_a_second_copy(tmp_path):
+    arrays = {str(i): np.ones(1_000_000, np.float32) for i in range(10)}
+    size = sum(array.nbytes for array in arrays.values())
+    tracemalloc.start()
+    try:
+        write_state(tmp_path / "a.spiral", arrays, {})
+        assert tracemalloc.get_traced_memory()[1] < 0.1 * size
+        tracemalloc.reset_peak()
+        read_state(tmp_path / "a.spiral")
+        assert tracemalloc.get_traced_memory()[1] < 1.1 * size
+    finally:
+        tracemalloc.stop()
 
 
 def test_nothing_there_is_no_damage(tmp_path):
