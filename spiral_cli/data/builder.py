@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,8 +53,7 @@ def part_arrays(part: Any, source: str) -> Arrays:
         raise MissingError(
             f"{source} is {type(part).__name__}; allowed are (x, y), (x, y, weight) or a tf.data.Dataset"
         )
-    x, y, weight = (*(np.asarray(array) for array in part), None)[:3]
-    return Arrays(x, y, weight)
+    return named([np.asarray(array) for array in part])
 
 
 def dataset_arrays(dataset: Any, source: str) -> Arrays:
@@ -73,7 +72,11 @@ def dataset_arrays(dataset: Any, source: str) -> Arrays:
     batched = y.ndim > 0 and (x.ndim == 4 or (x.ndim == 3 and x.shape[2] not in (1, 3)))
     join = np.concatenate if batched else np.stack
     try:
-        x, y, weight = (*(join(column) for column in zip(*elements, strict=True)), None)[:3]
+        return named([join(column) for column in zip(*elements, strict=True)])
     except ValueError as error:
         raise MissingError(f"{source} holds images or labels of different shapes ({error})") from error
-    return Arrays(x, y, weight)
+
+
+def named(columns: Sequence[np.ndarray]) -> Arrays:
+    """Return images, labels and, where there are three columns, weights."""
+    return Arrays(columns[0], columns[1], columns[2] if len(columns) == 3 else None)
