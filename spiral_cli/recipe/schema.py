@@ -358,7 +358,9 @@ class Recipe(Section):
     device: Annotated[str, Field(pattern=r"^(auto|cpu|gpu|gpu:\d+|tpu)$")] = Field(
         default="auto", description="auto (the first GPU where there is one), cpu, gpu, gpu:N, tpu"
     )
-    precision: Literal["float32"] = "float32"
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = Field(
+        default="float32", description="what training steps compute in; weights, files and measurements are float32"
+    )
     distribution: Literal["none"] = "none"
     data: Data
     teacher: Teacher

@@ -70,14 +70,15 @@ def make_stage(
     )
 
 
-def teacher_program(task: Task, model: keras.Model, head: Head, settings: Teacher) -> Program:
+def teacher_program(task: Task, model: keras.Model, head: Head, settings: Teacher, precision: str) -> Program:
     """Return the program that trains a teacher on the labels alone."""
     return Program(
         model,
         training_data(task, head),
         Objective(head),
-        make_optimizer(settings.optimizer, settings.weight_decay),
+        make_optimizer(settings.optimizer, settings.weight_decay, precision),
         jit=choose_jit("auto", model),
+        precision=precision,
     )
 
 
@@ -98,12 +99,13 @@ def student_program(
         student,
         data,
         objective,
-        make_optimizer(recipe.train.optimizer, recipe.train.weight_decay),
+        make_optimizer(recipe.train.optimizer, recipe.train.weight_decay, recipe.precision),
         prunable=prunable,
         pressure=registry.pressures.get(pressure.kind) if pressure is not None and pressure.strength > 0 else None,
-        online=online_features(teacher, objective.hints) if heavy else None,
+        online=online_features(teacher, objective.hints, recipe.precision) if heavy else None,
         average=recipe.train.average > 0,
         jit=choose_jit(recipe.train.jit, student),
+        precision=recipe.precision,
         seed=recipe.seed,
     )
 
