@@ -10,6 +10,7 @@ import numpy as np
 
 from spiral_cli.distillation.features import pair_layers
 from spiral_cli.errors import UsageError
+from spiral_cli.models.precision import computing_in
 from spiral_cli.pruning import allocation, granularity
 from spiral_cli.pruning.masks import make_masks
 from spiral_cli.pruning.patterns import refuse_unmatched
@@ -47,6 +48,8 @@ def rehearse(recipe: Recipe, task: Task) -> None:
     teacher = task.build_model(recipe.teacher.model_copy(update=update))
     head = task.head(teacher, recipe.teacher.output)
     refuse_unknown_monitor(recipe, measured(task, head))
+    if recipe.teacher.epochs:
+        refuse_other_types(recipe.precision, task, teacher)
     fit_student(recipe, task, teacher, teacher if is_copy(recipe) else task.build_model(recipe.student))
     keras.utils.clear_session(free_memory=False)  # names that Keras counts up start anew
 
@@ -65,6 +68,7 @@ def fit_student(recipe: Recipe, task: Task, teacher: keras.Model, student: keras
             "of teacher and student one has a single output and the other one for each class, so the student cannot "
             "learn from it; with data.labels: binary both have one, or give a student with as many outputs"
         )
+    refuse_other_types(recipe.precision, task, student)
     prunable, skipped = find_prunable(student, prune.targets, prune.ignore)
     if not prunable:
         reasons = "; ".join(f"{one.name}: {one.reason}" for one in skipped)
@@ -75,6 +79,25 @@ def fit_student(recipe: Recipe, task: Task, teacher: keras.Model, student: keras
     refuse_uncuttable(prune, sparsity)
     pair_layers(recipe.distill.features, teacher, student)
     return Fit(head, tuple(prunable), tuple(skipped), sparsity)
+
+
+def refuse_other_types(precision: str, task: Task, model: keras.Model) -> None:
+    """Check that ``model`` runs in ``precision``: a layer that is not Keras' own may know float32 alone.
+
+    Raises:
+        UsageError: it does not.
+    """
+    if precision == "float32":
+        return
+    inputs = task.dataset.validation.x[:1] * np.float32(task.preprocessing.factor) + task.preprocessing.offset
+    try:
+        with computing_in(model, precision):
+            model(inputs, training=False)
+    except Exception as error:
+        raise UsageError(
+            f"precision: model '{model.name}' does not run in {precision} ({str(error).strip().splitlines()[0]}); "
+            "let its own layers cast their constants to self.compute_dtype, or use precision: float32"
+        ) from error
 
 
 def ends_at(prune: Prune, prunable: Sequence[Prunable]) -> float:

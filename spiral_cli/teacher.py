@@ -113,7 +113,7 @@ def _train(recipe: Recipe, task: Task, model: keras.Model, run: RunFolder, liste
     settings = recipe.teacher
     head = task.head(model, settings.output)
     stage = make_stage(task, settings, settings.epochs, kind="teacher", title="teacher", key=(recipe.seed, 0))
-    program = teacher_program(task, model, head, settings)
+    program = teacher_program(task, model, head, settings, recipe.precision)
     evaluator = Evaluator(task, model, head)
     with Writer() as writer:
         trained = train_stage(

@@ -77,15 +77,16 @@ def hint_loss(
     """Squared error relative to the teacher's energy: mean (s·P - t)² / energy (Romero et al. 2015).
 
     Args:
-        student: (batch, …, student channels).
-        teacher: (batch, …, teacher channels).
+        student: (batch, …, student channels), of any float type.
+        teacher: (batch, …, teacher channels), of any float type.
         projection: (student channels, teacher channels), or None where they are equal.
         energy: scalar, the mean of t² over training data; dividing by it makes a weight mean the
             same for every layer.
 
     Returns:
-        (batch,)
+        (batch,) float32
     """
+    student, teacher = tf.cast(student, tf.float32), tf.cast(teacher, tf.float32)
     if projection is not None:
         student = tf.tensordot(student, projection.value, axes=1)
     error = tf.reduce_mean(tf.square(student - teacher), axis=range(1, len(teacher.shape)))

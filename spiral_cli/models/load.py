@@ -13,10 +13,11 @@ import keras
 
 from spiral_cli.builder import resolve
 from spiral_cli.errors import MissingError, UsageError
+from spiral_cli.models.precision import in_float32
 
 
 def load_model(path: str | Path) -> keras.Model:
-    """Load a `.keras` file with Keras' safe mode on and without its training state.
+    """Load a `.keras` file with Keras' safe mode on, computing in float32, without its training state.
 
     Raises:
         MissingError: there is no such file, it is no `.keras` file or damaged, it needs a class
@@ -36,7 +37,7 @@ def load_model(path: str | Path) -> keras.Model:
         raise MissingError(f"{path} cannot be loaded: {explain(error)}") from error
     if not isinstance(model, keras.Model):
         raise MissingError(f"{path} holds a {type(model).__name__}, not a keras.Model")
-    return model
+    return in_float32(model)
 
 
 def compiled_loss(path: str | Path) -> str | None:
@@ -72,6 +73,8 @@ def explain(error: Exception) -> str:
 def build_from(builder: str, input_shape: tuple[int, int, int], outputs: int) -> keras.Model:
     """Call ``package.module:function`` with (input_shape, outputs), or with nothing if it takes nothing.
 
+    What it returns computes in float32, as a loaded file does.
+
     Raises:
         UsageError: it is not there, takes other arguments, fails, or returns something else.
     """
@@ -88,4 +91,4 @@ def build_from(builder: str, input_shape: tuple[int, int, int], outputs: int) ->
         raise UsageError(f"builder: {builder} failed ({type(error).__name__}: {error})") from error
     if not isinstance(model, keras.Model):
         raise UsageError(f"builder: {builder} returned {type(model).__name__}; it must return a keras.Model")
-    return model
+    return in_float32(model)

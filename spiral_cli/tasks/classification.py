@@ -27,17 +27,15 @@ class Head:
     probabilities: bool
 
     def logits(self, output: tf.Tensor) -> tf.Tensor:
-        """Return logits of shape (batch, outputs).
+        """Return float32 logits of shape (batch, outputs).
 
         A model that ends in softmax or sigmoid is read at its pre-activation, which Keras keeps
         on the tensor; where it does not, log-probabilities are logits up to a constant.
         """
-        if not self.probabilities:
-            return output
-        kept = getattr(output, "_keras_logits", None)
+        kept = getattr(output, "_keras_logits", None) if self.probabilities else output
         if kept is not None:
-            return kept
-        p = tf.clip_by_value(output, 1e-7, 1.0)
+            return tf.cast(kept, tf.float32)
+        p = tf.clip_by_value(tf.cast(output, tf.float32), 1e-7, 1.0)
         return tf.math.log(p) if self.exclusive else tf.math.log(p) - tf.math.log1p(-tf.minimum(p, 1.0 - 1e-7))
 
     def task_loss(self, logits: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
@@ -183,7 +181,7 @@ def refuse_wrong_output(model: keras.Model, output: tf.Tensor, declared: str) ->
 
 
 def refuse_other_precision(model: keras.Model) -> None:
-    """Check that every layer computes in float32, as the training step does.
+    """Check that every layer computes in float32: steps of mixed precision start from such a model.
 
     Raises:
         UsageError: one does not.
@@ -191,8 +189,9 @@ def refuse_other_precision(model: keras.Model) -> None:
     for layer in model._flatten_layers():
         if layer.compute_dtype not in ("float32", None):
             raise UsageError(
-                f"model '{model.name}' computes in {layer.compute_dtype} (layer '{layer.name}'), and precision is "
-                "float32; build it again under keras.config.set_dtype_policy('float32') and load its weights there"
+                f"model '{model.name}' computes in {layer.compute_dtype} (layer '{layer.name}'); spiral takes models "
+                "with float32 weights, whatever precision training computes in: build it again under "
+                "keras.config.set_dtype_policy('float32') and load its weights there"
             )
 
 

@@ -73,14 +73,15 @@ def make_stage(
     )
 
 
-def teacher_program(task: Task, model: keras.Model, head: Head, settings: Teacher) -> Program:
+def teacher_program(task: Task, model: keras.Model, head: Head, settings: Teacher, precision: str) -> Program:
     """Return the program that trains a teacher on the labels alone."""
     return Program(
         model,
         training_data(task, head),
         Objective(head),
-        make_optimizer(settings.optimizer, settings.weight_decay),
+        make_optimizer(settings.optimizer, settings.weight_decay, precision),
         jit=choose_jit("auto", model),
+        precision=precision,
     )
 
 
@@ -102,20 +103,21 @@ def student_program(
     data = training_data(task, head)
     objective = student_objective(recipe.distill, head, teacher, student)
     asked = recipe.distill.targets == "online"
-    parts = [online_logits(teacher, teacher_head)] if asked else []
+    parts = [online_logits(teacher, teacher_head, recipe.precision)] if asked else []
     rows = task.views * len(task.dataset.train.y)
     if objective.hints and (asked or feature_bytes(objective.hints, rows) > recipe.distill.memory_gb * 1e9):
-        parts.append(online_features(teacher, objective.hints))
+        parts.append(online_features(teacher, objective.hints, recipe.precision))
     return Program(
         student,
         data,
         objective,
-        make_optimizer(recipe.train.optimizer, recipe.train.weight_decay),
+        make_optimizer(recipe.train.optimizer, recipe.train.weight_decay, recipe.precision),
         prunable=prunable,
         pressure=registry.pressures.get(pressure.kind) if pressure is not None and pressure.strength > 0 else None,
         online=together(parts),
         average=recipe.train.average > 0,
         jit=choose_jit(recipe.train.jit, student),
+        precision=recipe.precision,
         seed=recipe.seed,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from spiral_cli.errors import UsageError
+from spiral_cli.training.tpu import connect_tpu
 
 
 def use_device(device: str, seed: int) -> str:
@@ -13,7 +14,7 @@ def use_device(device: str, seed: int) -> str:
     GPU memory grows as needed, so that a GPU can be shared.
 
     Args:
-        device: ``auto`` (the first GPU where there is one), ``cpu``, ``gpu`` or ``gpu:N``.
+        device: ``auto`` (the first GPU where there is one), ``cpu``, ``gpu``, ``gpu:N`` or ``tpu``.
         seed: of Keras and TensorFlow.
 
     Raises:
@@ -22,18 +23,27 @@ def use_device(device: str, seed: int) -> str:
     import keras
 
     gpus = tf.config.list_physical_devices("GPU")
-    chosen = _choose(device, gpus)
+    chosen = choose(device, gpus)
     if tf.config.get_visible_devices("GPU") != chosen:
         tf.config.set_visible_devices(chosen, "GPU")
+    if device == "tpu":
+        connect_tpu()
     for gpu in chosen:
         tf.config.experimental.set_memory_growth(gpu, True)
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
+    if device == "tpu":
+        return device
     return f"gpu:{gpus.index(chosen[0])}" if chosen else "cpu"
 
 
-def _choose(device: str, gpus: list) -> list:
-    if device == "cpu" or (device == "auto" and not gpus):
+def choose(device: str, gpus: list) -> list:
+    """Return the one of ``gpus`` that ``device`` names, in a list, or none.
+
+    Raises:
+        UsageError: it does not exist.
+    """
+    if device in ("cpu", "tpu") or (device == "auto" and not gpus):
         return []
     if not gpus:
         raise UsageError(
@@ -42,7 +52,6 @@ def _choose(device: str, gpus: list) -> list:
         )
     number = int(device.partition(":")[2] or 0)
     if number >= len(gpus):
-        raise UsageError(
-            f"device: {device} was asked for, but there are {len(gpus)} GPUs: gpu:0 to gpu:{len(gpus) - 1}"
-        )
+        there = ", ".join(f"gpu:{i}" for i in range(len(gpus)))
+        raise UsageError(f"device: {device} was asked for, but there is no such GPU; there are {there}")
     return [gpus[number]]

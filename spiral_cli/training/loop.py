@@ -127,7 +127,7 @@ def train_stage(
                 control.check()
         _end_epoch(program, stage, position)
         if not program.finite():  # a loss is that before its update, so the last one does not tell
-            raise diverged("a weight", "NaN or infinite", stage, position.epoch, len(rows))
+            raise diverged("a weight", "NaN or infinite", stage, position.epoch, len(rows), program.precision)
         metrics = dict(measure()) if measure is not None else {}
         saver.save(position, masks)
         listen(
@@ -185,15 +185,17 @@ def _means(program: Program, position: Position, stage: Stage) -> dict[str, floa
     means = {name: value / max(weight, 1e-12) for name, value in zip(program.objective.terms, sums, strict=True)}
     for name, value in means.items():
         if not math.isfinite(value):
-            raise diverged(name, str(value), stage, position.epoch + 1, position.step)
+            raise diverged(name, str(value), stage, position.epoch + 1, position.step, program.precision)
     return means
 
 
-def diverged(what: str, value: str, stage: Stage, epoch: int, step: int) -> DivergedError:
+def diverged(what: str, value: str, stage: Stage, epoch: int, step: int, precision: str) -> DivergedError:
     """Return the error that says what is not finite, where, and the likely causes."""
+    narrow = ", or a layer gives more than float16's 65,504 (mixed_bfloat16 holds it)"
+    cause = narrow if precision == "mixed_float16" else ""
     return DivergedError(
         f"{what} became {value} in {stage.title}, epoch {epoch} of {stage.epochs}, step {step}. "
         f"Likely causes: the learning rate (peak {float(stage.rates.max()):g}) is too high, the inputs are not in "
-        "the range data.scale says, or the data hold NaN. The last good state is kept in the run folder; "
+        f"the range data.scale says, or the data hold NaN{cause}. The last good state is kept in the run folder; "
         "lower the rate and give another --run folder, or start over with --fresh"
     )

@@ -16,6 +16,7 @@ import tensorflow as tf
 from spiral_cli.data.pipeline import telling_what_was_read
 from spiral_cli.distillation.features import make_projections, with_features
 from spiral_cli.errors import UsageError
+from spiral_cli.models.precision import computing_in
 from spiral_cli.pruning.prunable import Prunable
 from spiral_cli.training.arrays import Feed, TrainingData
 from spiral_cli.training.halves import halves, separable
@@ -60,6 +61,8 @@ class Program:
             whose cache would not fit), or None.
         average: keep a running average of the model's variables (see `take_average`).
         jit: compile by XLA.
+        precision: the Keras dtype policy under which a step runs the model; losses, updates and all
+            variables are float32.
         seed: of the feature projections.
     """
 
@@ -75,10 +78,12 @@ class Program:
         online: Online | None = None,
         average: bool = False,
         jit: bool = False,
+        precision: str = "float32",
         seed: int = 0,
     ) -> None:
         self.model, self.data, self.objective, self.optimizer = model, data, objective, optimizer
         self.pressure, self.online, self.prunable = pressure, online, tuple(prunable)
+        self.precision = precision
         self.projections = make_projections(objective.hints, seed)
         self.trainable = [*model.trainable_variables, *self.projections]
         self.optimizer.build(self.trainable)
@@ -271,16 +276,19 @@ class Program:
 
     def _step(self, inputs, y, weight, targets, strength, gain) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            terms = self._side_by_side(inputs, y, targets)
+            with computing_in(self.model, self.precision):
+                terms = self._side_by_side(inputs, y, targets)
             loss = weighted_mean(terms[0], weight)
             if self._forward.losses:  # the model's own regularisation
-                loss += tf.add_n(self._forward.losses)
-        gradients = tape.gradient(loss, [v.value for v in self.trainable])
+                loss += tf.add_n([tf.cast(one, tf.float32) for one in self._forward.losses])
+            scaled = self.optimizer.scale_loss(loss)  # itself, but for float16
+        gradients = tape.gradient(scaled, [v.value for v in self.trainable])
         self._update([None if g is None else tf.convert_to_tensor(g) for g in gradients], strength, gain)
         return tf.stack([*(tf.reduce_sum(weight * term) for term in terms), tf.reduce_sum(weight)])
 
     def _apply(self, gradients, strength, gain) -> None:
         """Update all variables: pressure, optimizer, masks, running average."""
+        strength = self.optimizer.scale_loss(strength)  # as the gradients are
         self.optimizer.apply(self._pressed(gradients, strength), self.trainable)
         for one, mask in zip(self.prunable, self.masks, strict=True):
             one.variable.assign(one.variable * mask)

@@ -11,6 +11,7 @@ import tensorflow as tf
 from spiral_cli.data import Preprocessing
 from spiral_cli.data.pipeline import Inputs, first
 from spiral_cli.distillation.features import Hint, with_features
+from spiral_cli.models.precision import computing_in
 from spiral_cli.tasks.classification import Head
 from spiral_cli.training.predict import Predictor
 from spiral_cli.training.program import Online
@@ -32,20 +33,27 @@ def cached_features(
     return {f"feature/{i}": feature for i, feature in enumerate(features)}
 
 
-def online_features(teacher: keras.Model, hints: Sequence[Hint]) -> Online:
-    """Return what computes ``feature/i`` from scaled inputs inside a step."""
+def online_features(teacher: keras.Model, hints: Sequence[Hint], precision: str = "float32") -> Online:
+    """Return what computes ``feature/i`` from scaled inputs inside a step, in its ``precision``."""
     model = with_features(teacher, [hint.teacher for hint in hints])
 
     def features(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        outputs = model(inputs, training=False)[1:]
+        with computing_in(model, precision):
+            outputs = model(inputs, training=False)[1:]
         return {f"feature/{i}": tf.stop_gradient(output) for i, output in enumerate(outputs)}
 
     return features
 
 
-def online_logits(teacher: keras.Model, head: Head) -> Online:
-    """Return what computes ``logits`` from scaled inputs inside a step."""
-    return lambda inputs: {"logits": tf.stop_gradient(head.logits(teacher(inputs, training=False)))}
+def online_logits(teacher: keras.Model, head: Head, precision: str = "float32") -> Online:
+    """Return what computes float32 ``logits`` from scaled inputs inside a step, in its ``precision``."""
+
+    def logits(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        with computing_in(teacher, precision):
+            output = head.logits(teacher(inputs, training=False))
+        return {"logits": tf.stop_gradient(tf.cast(output, tf.float32))}
+
+    return logits
 
 
 def together(parts: Sequence[Online]) -> Online | None:

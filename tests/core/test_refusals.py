@@ -36,9 +36,9 @@ def test_one_output_in_a_dict_is_called_that(folder):
 
 def test_a_model_of_another_precision_is_refused_in_a_sentence(folder):
     inputs = keras.Input((8, 8, 1))
-    half = layers.Dense(16, dtype="mixed_float16", name="half")(layers.Flatten()(inputs))
+    half = layers.Dense(16, dtype="bfloat16", name="half")(layers.Flatten()(inputs))
     keras.Model(inputs, layers.Dense(3)(half)).save(folder / "my.keras")
-    with pytest.raises(UsageError, match=r"computes in float16 \(layer 'half'\), and precision is float32"):
+    with pytest.raises(UsageError, match=r"computes in bfloat16 \(layer 'half'\); spiral takes models with float32 w"):
         run(write_recipe(folder, teacher={"path": "my.keras"}))
 
 

@@ -69,6 +69,8 @@ def test_flatten_gives_every_setting_its_dotted_key() -> None:
         {"select": "best"},
         {"tensorboard": True},
         {"device": "cpu"},
+        {"device": "gpu:1"},
+        {"device": "tpu"},
         {"plugins": ["json"]},
         {"data": {"format": "digits", "path": "/elsewhere"}},
     ],
@@ -84,6 +86,8 @@ def test_what_changes_no_bytes_changes_no_digest(keys: dict[str, Any]) -> None:
     ("keys", "teacher_too"),
     [
         ({"seed": 1}, True),
+        ({"precision": "mixed_bfloat16"}, True),
+        ({"precision": "mixed_float16"}, True),
         ({"data": {"format": "digits", "validation": 0.2}}, True),
         ({"data": {"format": "digits", "validation": "/v"}}, True),
         ({"teacher": {"model": "lenet300", "epochs": 16}}, True),

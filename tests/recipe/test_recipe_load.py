@@ -110,6 +110,11 @@ def test_every_problem_is_reported_at_once_in_the_order_of_the_file(load: Load) 
         ("train: {epochs: true}", "3:17: received true; allowed: a whole number"),
         ("train: {learning_rate: .inf}", "3:24: received '.inf'; allowed: a number"),
         ("seed: 010", "3:7: received '010'; allowed: a whole number"),
+        (
+            "device: gpu:x",
+            "3:9: received 'gpu:x'; allowed: auto (the first GPU where there is one), cpu, gpu, gpu:N, tpu",
+        ),
+        ("precision: float16", "3:12: received 'float16'; allowed: 'float32', 'mixed_float16' or 'mixed_bfloat16'"),
         ("guard: {monitor: acuracy}", "3:18: received 'acuracy'; image_classification measures accuracy"),
         ("guard: {monitor: loss, mode: max}", "3:30: received 'max'; loss is better when lower"),
         ("guard: {monitor: f1, mode: min}", "3:28: received 'min'; f1 is better when higher"),
