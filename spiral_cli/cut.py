@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spiral_cli.pruning import allocation, granularity
 from spiral_cli.pruning.evidence import Evidence
-from spiral_cli.pruning.masks import make_masks
+from spiral_cli.pruning.recipe_masks import recipe_masks
 from spiral_cli.pruning.schedules import round_density
-from spiral_cli.pruning.scoring import score
 from spiral_cli.recipe.schema import Prune
 from spiral_cli.training.evidence import Collector
 from spiral_cli.training.plan import epoch_rows
@@ -52,15 +50,13 @@ class Cut:
 
     def masks(self, program: Program, density: float, step: int) -> Masks:
         """Return masks of ``density`` for the program's present weights."""
-        weights = program.weights()
-        return make_masks(
-            score(self.settings.criterion, weights, self._evidence(program, step)),
+        return recipe_masks(
+            self.settings,
+            program.weights(),
             density,
-            allocation=allocation.from_recipe(self.settings),
-            granularity=granularity.from_recipe(self.settings.granularity),
+            evidence=self._evidence(program, step),
             input_axes={one.name: one.input_axes for one in program.prunable},
             within=self.within,
-            weights=weights,
         )
 
     def _evidence(self, program: Program, step: int) -> Evidence:

@@ -9,48 +9,61 @@ one weight, and no more than it may.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from spiral_cli.pruning.criteria.lamp import lamp_scores
+from spiral_cli.pruning.lamp_order import LampOrder, highest_score
 from spiral_cli.pruning.patterns import matches, refuse_unmatched, spellings
-from spiral_cli.pruning.ranking import Scores, possible, required, target
+from spiral_cli.pruning.ranking import Scores, cut_off, possible, required, target
 from spiral_cli.pruning.schedules import sparsities
 from spiral_cli.recipe.schema import Prune
 from spiral_cli.registry import allocations
 
-Counts = dict[str, int]
-Allocation = Callable[[Scores, float, Scores | None], Counts]
+Allocation = Callable[[Scores, float, Scores | None], dict[str, int]]
+
+
+class RankedCounts(dict[str, int]):
+    """How many weights each layer keeps, where one ranking of all scores made the counts.
+
+    Attributes:
+        bound: the lowest score that is kept: whoever picks need not look for it layer by layer.
+    """
+
+    def __init__(self, counts: Mapping[str, int], bound: Any) -> None:
+        super().__init__(counts)
+        self.bound = bound
 
 
 @allocations.register("uniform")
-def uniform(scores: Scores, density: float, weights: Scores | None = None) -> Counts:
+def uniform(scores: Scores, density: float, weights: Scores | None = None) -> dict[str, int]:
     """The same density in every layer."""
     return split({name: float(array.size) for name, array in scores.items()}, scores, density)
 
 
 @allocations.register("global")
-def globally(scores: Scores, density: float, weights: Scores | None = None) -> Counts:
+def globally(scores: Scores, density: float, weights: Scores | None = None) -> dict[str, int]:
     """All weights of all layers are ranked together; a layer keeps what wins."""
-    names = sorted(scores)  # of equal scores the layer first by name wins
-    pool = np.concatenate([_best_first(scores[name]).ravel() for name in names])
     keep = _within_bounds(scores, density)
-    if keep == 0:
-        return dict.fromkeys(scores, 0)
-    threshold = np.partition(pool, pool.size - keep)[pool.size - keep]
-    parts = np.split(pool, np.cumsum([scores[name].size for name in names])[:-1])
-    counts = {name: int(np.count_nonzero(part > threshold)) for name, part in zip(names, parts, strict=True)}
-    left = keep - sum(counts.values())
-    for name, part in zip(names, parts, strict=True):
-        tied = min(left, int(np.count_nonzero(part == threshold)))
-        counts[name] += tied
-        left -= tied
-    return counts
+    flats = {name: array.ravel() for name, array in scores.items()}
+    best = {name: int(flat.argmax()) for name, flat in flats.items() if required(flat)}  # stays: no layer dies
+    spare = keep - len(best)
+    if spare == 0:
+        return {name: int(name in best) for name in scores}
+    others = [part for name, at in best.items() for part in (flats[name][:at], flats[name][at + 1 :])]
+    bound = cut_off(others, spare)
+
+    def count(name: str, compare: np.ufunc) -> int:
+        return max(int(np.count_nonzero(compare(flats[name], bound))), int(name in best))
+
+    return RankedCounts(_down_to_bound(scores, keep, count), bound)
 
 
 @allocations.register("erk")
-def erk(scores: Scores, density: float, weights: Scores | None = None) -> Counts:
+def erk(scores: Scores, density: float, weights: Scores | None = None) -> dict[str, int]:
     """Erdős–Rényi kernel: a layer keeps in proportion to the sum of its sides, so small ones stay dense.
 
     Its density is proportional to Σ sides / Π sides (Mocanu et al. 2018, Evci et al. 2020), at
@@ -60,13 +73,22 @@ def erk(scores: Scores, density: float, weights: Scores | None = None) -> Counts
 
 
 @allocations.register("lamp")
-def lamp(scores: Scores, density: float, weights: Scores | None = None) -> Counts:
+def lamp(scores: Scores, density: float, weights: Scores | None = None) -> dict[str, int]:
     """Counts from the global ranking of the weights' LAMP scores; inside a layer the criterion ranks.
 
     (Lee et al. 2021.) Without ``weights`` the criterion's scores take their place.
     """
     sizes = scores if weights is None else weights
-    return globally({name: _lamp_marked(scores[name], sizes[name]) for name in scores}, density)
+    if any(array.max(initial=-np.inf) == np.inf for array in scores.values()):  # marked places need their own scores
+        return dict(globally({name: _lamp_marked(scores[name], sizes[name]) for name in scores}, density))
+    keep = _within_bounds(scores, density)
+    orders = {name: LampOrder(_alive(scores[name], sizes[name])) for name in scores}
+
+    def count(name: str, compare: np.ufunc, bound: float) -> int:
+        return max(orders[name].count(compare, bound), min(1, orders[name].size))
+
+    bound = highest_score(lambda score: sum(count(name, np.greater_equal, score) for name in scores) >= keep)
+    return _down_to_bound(scores, keep, partial(count, bound=bound))
 
 
 def per_layer(finals: Mapping[str, float], final_sparsity: float) -> Allocation:
@@ -84,7 +106,7 @@ def per_layer(finals: Mapping[str, float], final_sparsity: float) -> Allocation:
         UsageError: a pattern matches no layer.
     """
 
-    def allocate(scores: Scores, density: float, weights: Scores | None = None) -> Counts:
+    def allocate(scores: Scores, density: float, weights: Scores | None = None) -> dict[str, int]:
         refuse_unmatched(finals, list(scores), "prune.allocation")
         step = math.log(density) / math.log1p(-final_sparsity)
         counts = {}
@@ -109,7 +131,7 @@ def _named(finals: Mapping[str, float], name: str) -> float | None:
     return next((value for pattern, value in finals.items() if matches(pattern, spellings(name))), None)
 
 
-def split(shares: Mapping[str, float], scores: Scores, density: float) -> Counts:
+def split(shares: Mapping[str, float], scores: Scores, density: float) -> dict[str, int]:
     """Share out round(density · weights) in proportion to ``shares``, by largest remainder.
 
     Layers at a bound (what they must and may keep) stay there and the others share the rest in
@@ -142,12 +164,34 @@ def _within_bounds(scores: Scores, density: float) -> int:
     return min(max(target(scores, density), least), most)
 
 
-def _best_first(scores: np.ndarray) -> np.ndarray:
-    """Return scores in which the best weight of the layer must stay, so that no layer dies."""
-    raised = scores.copy()
-    if possible(scores):
-        raised.flat[int(scores.argmax())] = np.inf
-    return raised
+def _down_to_bound(names: Iterable[str], keep: int, count: Callable[[str, np.ufunc], int]) -> dict[str, int]:
+    """Return counts that sum to ``keep``: all above a bound, and of those on it the layers first by name.
+
+    Args:
+        names: of the layers.
+        keep: how many weights to keep in all.
+        count: how many of a layer's scores are ``np.greater`` or ``np.greater_equal`` than the bound.
+    """
+    counts = {name: count(name, np.greater) for name in names}
+    left = keep - sum(counts.values())
+    for name in sorted(counts):
+        if left == 0:
+            break
+        tied = min(left, count(name, np.greater_equal) - counts[name])
+        counts[name] += tied
+        left -= tied
+    return counts
+
+
+def _alive(scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return |w|, from the highest down, of the weights that may be kept; 0 stands for what is no number."""
+    alive = scores.ravel() > -np.inf
+    with np.errstate(invalid="ignore"):
+        magnitudes = np.abs(weights.ravel()) * alive  # faster than to copy out or to assign by mask
+    if not np.isfinite(magnitudes.max(initial=0.0)):
+        magnitudes[~np.isfinite(magnitudes)] = 0.0
+    magnitudes.sort()
+    return magnitudes[::-1][: np.count_nonzero(alive)]
 
 
 def _lamp_marked(scores: np.ndarray, weights: np.ndarray) -> np.ndarray:

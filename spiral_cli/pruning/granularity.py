@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -27,8 +27,11 @@ class Granularity(Protocol):
     def mark(self, scores: Scores, density: float, axes: Axes) -> Scores:
         """Return scores, of all layers, in which the shape's rules are marked."""
 
-    def pick(self, scores: np.ndarray, count: int, axes: tuple[int, ...]) -> np.ndarray:
-        """Return the mask of one layer from its marked scores: ``count`` weights, or as near as can be."""
+    def pick(self, scores: np.ndarray, count: int, axes: tuple[int, ...], bound: Any = None) -> np.ndarray:
+        """Return the mask of one layer from its marked scores: ``count`` weights, or as near as can be.
+
+        ``bound`` is the lowest score to keep, where one ranking of all layers has found it.
+        """
 
 
 @dataclass(frozen=True)
@@ -39,9 +42,9 @@ class Unstructured:
         """Return the scores."""
         return scores
 
-    def pick(self, scores: np.ndarray, count: int, axes: tuple[int, ...]) -> np.ndarray:
+    def pick(self, scores: np.ndarray, count: int, axes: tuple[int, ...], bound: Any = None) -> np.ndarray:
         """Return the mask of the highest."""
-        return keep_top(scores, count)
+        return keep_top(scores, count, bound)
 
 
 @dataclass(frozen=True)
@@ -64,9 +67,9 @@ class NByM:
             return {name: np.where(best[name], array.dtype.type(np.inf), array) for name, array in scores.items()}
         return {name: np.where(best[name], array, array.dtype.type(-np.inf)) for name, array in scores.items()}
 
-    def pick(self, scores: np.ndarray, count: int, axes: tuple[int, ...]) -> np.ndarray:
+    def pick(self, scores: np.ndarray, count: int, axes: tuple[int, ...], bound: Any = None) -> np.ndarray:
         """Return the mask of the highest: the groups are marked already."""
-        return keep_top(scores, count)
+        return keep_top(scores, count, bound)
 
     def _best(self, scores: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
         matrix, restore = as_matrix(scores, axes)  # (inputs, outputs)
@@ -94,7 +97,7 @@ class Blocks:
         """Give each weight the mean score of its tile."""
         return {name: self._means(array, axes[name]) for name, array in scores.items()}
 
-    def pick(self, scores: np.ndarray, count: int, axes: tuple[int, ...]) -> np.ndarray:
+    def pick(self, scores: np.ndarray, count: int, axes: tuple[int, ...], bound: Any = None) -> np.ndarray:
         """Return the mask of the best tiles."""
         matrix, restore = as_matrix(scores, axes)  # (inputs, outputs)
         tiles = matrix[:: self.rows, :: self.columns]  # one weight of each: all are equal

@@ -9,7 +9,7 @@ import numpy as np
 from spiral_cli.errors import DivergedError
 from spiral_cli.pruning.allocation import Allocation
 from spiral_cli.pruning.granularity import Granularity
-from spiral_cli.pruning.ranking import Scores
+from spiral_cli.pruning.ranking import Scores, blocks
 
 
 def make_masks(
@@ -21,6 +21,7 @@ def make_masks(
     input_axes: Mapping[str, tuple[int, ...]] | None = None,
     within: Mapping[str, np.ndarray] | None = None,
     weights: Scores | None = None,
+    overwrite: bool = False,
 ) -> dict[str, np.ndarray]:
     """Return which weights to keep.
 
@@ -35,6 +36,7 @@ def make_masks(
         input_axes: axes of the inputs by layer; all but the last where not given.
         within: earlier masks, bool; what they cut stays cut.
         weights: the weights themselves, for allocations that look at them; the scores stand in.
+        overwrite: allow to mark in the scores what is cut, which saves a copy.
 
     Returns:
         bool arrays in the shapes of the scores, True = kept: round(density · weights) of them where
@@ -44,18 +46,26 @@ def make_masks(
         DivergedError: a score is NaN or infinite.
     """
     axes = {name: tuple(range(array.ndim - 1)) for name, array in scores.items()} | dict(input_axes or {})
-    ranked = {name: _ranked(name, array, within) for name, array in scores.items()}
+    ranked = {name: _ranked(name, array, within, overwrite) for name, array in scores.items()}
     marked = granularity.mark(ranked, density, axes)
     counts = allocation(marked, density, weights)
-    return {name: granularity.pick(array, counts[name], axes[name]) for name, array in marked.items()}
+    bound = getattr(counts, "bound", None)
+    return {name: granularity.pick(array, counts[name], axes[name], bound) for name, array in marked.items()}
 
 
-def _ranked(name: str, scores: np.ndarray, within: Mapping[str, np.ndarray] | None) -> np.ndarray:
+def _ranked(name: str, scores: np.ndarray, within: Mapping[str, np.ndarray] | None, overwrite: bool) -> np.ndarray:
     """Return finite scores as floats, with -inf where earlier masks cut."""
     scores = np.asarray(scores, np.result_type(scores, np.float32))
-    if not np.isfinite(scores).all():
+    if scores.size and not (np.isfinite(scores.min()) and np.isfinite(scores.max())):  # both are NaN where any is
         raise DivergedError(
             f"scores of '{name}' are NaN or infinite; its weights or gradients have diverged: "
             "lower train.learning_rate or choose another prune.criterion"
         )
-    return scores if within is None else np.where(within[name], scores, scores.dtype.type(-np.inf))
+    if within is None or within[name].all():
+        return scores
+    if not (overwrite and scores.flags.c_contiguous and scores.flags.writeable):
+        scores = scores.copy()
+    with np.errstate(divide="ignore"):
+        for block, kept in zip(blocks(scores.ravel()), blocks(within[name].ravel()), strict=True):
+            block += 1 - np.divide(1, kept, dtype=block.dtype)  # 0 or -inf: several times as fast as to assign by mask
+    return scores

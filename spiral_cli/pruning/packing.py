@@ -24,5 +24,5 @@ def unpack(packed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         start = 8 * (1 + rank)
         shape = tuple(int(size) for size in data[8:start].view("<u8"))
         count = int(np.prod(shape))
-        masks[name] = np.unpackbits(data[start:], count=count).astype(bool).reshape(shape)
+        masks[name] = np.unpackbits(data[start:], count=count).view(bool).reshape(shape)
     return masks

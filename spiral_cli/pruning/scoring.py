@@ -12,6 +12,8 @@ from spiral_cli.registry import criteria
 def score(name: str, weights: Arrays, evidence: Evidence) -> dict[str, np.ndarray]:
     """Return the scores that the criterion ``name`` gives to ``weights``, one for each weight.
 
+    The arrays are the caller's, to be overwritten: built-in criteria give new ones, others are copied.
+
     Raises:
         SpiralError: it fails, leaves out a layer, or answers in another shape.
     """
@@ -27,7 +29,7 @@ def score(name: str, weights: Arrays, evidence: Evidence) -> dict[str, np.ndarra
     missing = [layer for layer in weights if layer not in scores]
     if missing:
         raise SpiralError(f"prune.criterion: '{name}' gave no scores for {', '.join(missing)}; every layer needs them")
-    found = {layer: np.asarray(scores[layer]) for layer in weights}
+    found = {layer: np.asarray(scores[layer]) if own else np.array(scores[layer]) for layer in weights}
     for layer, array in found.items():
         if array.shape != weights[layer].shape or array.dtype.kind not in "biuf":
             raise SpiralError(

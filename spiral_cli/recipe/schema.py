@@ -390,8 +390,8 @@ class Recipe(Section):
     )
     task: Annotated[str, NameIn(registry.tasks)] = "image_classification"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|gpu|gpu:\d+|tpu)$")] = Field(
-        default="auto", description="auto (the first GPU where there is one), cpu, gpu, gpu:N, tpu"
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|gpu|gpu:\d+)$")] = Field(
+        default="auto", description="auto (the first GPU where there is one), cpu, gpu, gpu:N"
     )
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = Field(
         default="float32", description="what training steps compute in; weights, files and measurements are float32"

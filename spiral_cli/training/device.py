@@ -5,7 +5,6 @@ from __future__ import annotations
 import tensorflow as tf
 
 from spiral_cli.errors import UsageError
-from spiral_cli.training.tpu import connect_tpu
 
 
 def use_device(device: str, seed: int) -> str:
@@ -14,7 +13,7 @@ def use_device(device: str, seed: int) -> str:
     GPU memory grows as needed, so that a GPU can be shared.
 
     Args:
-        device: ``auto`` (the first GPU where there is one), ``cpu``, ``gpu``, ``gpu:N`` or ``tpu``.
+        device: ``auto`` (the first GPU where there is one), ``cpu``, ``gpu`` or ``gpu:N``.
         seed: of Keras and TensorFlow.
 
     Raises:
@@ -26,14 +25,10 @@ def use_device(device: str, seed: int) -> str:
     chosen = choose(device, gpus)
     if tf.config.get_visible_devices("GPU") != chosen:
         tf.config.set_visible_devices(chosen, "GPU")
-    if device == "tpu":
-        connect_tpu()
     for gpu in chosen:
         tf.config.experimental.set_memory_growth(gpu, True)
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
-    if device == "tpu":
-        return device
     return f"gpu:{gpus.index(chosen[0])}" if chosen else "cpu"
 
 
@@ -43,7 +38,7 @@ def choose(device: str, gpus: list) -> list:
     Raises:
         UsageError: it does not exist.
     """
-    if device in ("cpu", "tpu") or (device == "auto" and not gpus):
+    if device == "cpu" or (device == "auto" and not gpus):
         return []
     if not gpus:
         raise UsageError(

@@ -70,7 +70,6 @@ def test_flatten_gives_every_setting_its_dotted_key() -> None:
         {"tensorboard": True},
         {"device": "cpu"},
         {"device": "gpu:1"},
-        {"device": "tpu"},
         {"plugins": ["json"]},
         {"data": {"format": "digits", "path": "/elsewhere"}},
     ],

@@ -112,7 +112,7 @@ def test_every_problem_is_reported_at_once_in_the_order_of_the_file(load: Load) 
         ("seed: 010", "3:7: received '010'; allowed: a whole number"),
         (
             "device: gpu:x",
-            "3:9: received 'gpu:x'; allowed: auto (the first GPU where there is one), cpu, gpu, gpu:N, tpu",
+            "3:9: received 'gpu:x'; allowed: auto (the first GPU where there is one), cpu, gpu, gpu:N",
         ),
         ("precision: float16", "3:12: received 'float16'; allowed: 'float32', 'mixed_float16' or 'mixed_bfloat16'"),
         ("guard: {monitor: acuracy}", "3:18: received 'acuracy'; image_classification measures accuracy"),

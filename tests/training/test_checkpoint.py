@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tracemalloc
+from types import SimpleNamespace
 
 import ml_dtypes
 import numpy as np
@@ -20,6 +21,7 @@ from spiral_cli.training.checkpoint import (
     rotate_state,
     write_state,
 )
+from spiral_cli.training.resume import Position, save_position, take_up
 
 ARRAYS = {
     "model/0": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -160,3 +162,15 @@ def test_remove_takes_both(tmp_path):
     rotate_state(path, ARRAYS, {})
     remove_states(path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stage_stores_its_masks_as_bits(tmp_path):
+    masks = {"a/kernel": np.random.default_rng(0).random((64, 32)) < 0.5}
+    program = SimpleNamespace(state=dict, held=lambda: masks, restore=lambda state: None, hold=lambda held: None)
+    save_position(program, tmp_path / "stage.state", Position(epoch=2), masks)
+    arrays, _ = read_state(tmp_path / "stage.state")
+    assert set(arrays) == {"mask/a/kernel", "hold/a/kernel"}
+    assert all(array.nbytes < masks["a/kernel"].size / 8 + 32 for array in arrays.values())
+    position, found, _ = take_up(program, tmp_path / "stage.state", {})
+    assert position.epoch == 2
+    np.testing.assert_array_equal(found["a/kernel"], masks["a/kernel"])
