@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from spiral_cli import __version__, registry
+from spiral_cli.data.stream import Stream
 from spiral_cli.errors import DiskFullError, SpiralError
 from spiral_cli.evaluate import Evaluator, measure_size
 from spiral_cli.events import Listener, Notice
@@ -48,6 +49,7 @@ def compress(
     """
     with run.claimed():
         task = begin(recipe, run, fresh=fresh, teacher_from=teacher_from)
+        tell_what_is_streamed(task, listen)
         teacher = train_or_load_teacher(recipe, task, run, listen=listen, control=control)
         bench = set_up(recipe, task, teacher, run, listen=listen, control=control)
         try:
@@ -68,6 +70,7 @@ def train_teacher(
     """
     with run.claimed():
         task = begin(recipe, run, fresh=fresh)
+        tell_what_is_streamed(task, listen)
         teacher = train_or_load_teacher(recipe, task, run, listen=listen, control=control)
         return {
             "path": str(run.teacher),
@@ -98,6 +101,16 @@ def begin(recipe: Recipe, run: RunFolder, *, fresh: bool = False, teacher_from: 
         refuse_unknown_monitor(recipe, teacher["metrics"])
     open_run(recipe, run, fresh=fresh, teacher_from=teacher_from)
     return task
+
+
+def tell_what_is_streamed(task: Task, listen: Listener) -> None:
+    """Say that images stay on disk, where they do, and why."""
+    parts = (task.dataset.train, task.dataset.validation, task.dataset.test)
+    streams = [part.x for part in parts if isinstance(part.x, Stream)]
+    if streams:
+        size, budget = sum(stream.nbytes for stream in streams) / 1e9, task.recipe.data.memory_gb
+        why = "data.stream is true" if task.recipe.data.stream is True else f"data.memory_gb is {budget:g}"
+        listen(Notice(f"{size:.3g} GB of images stay on disk and are read in every epoch ({why})"))
 
 
 def build_task(recipe: Recipe) -> Task:

@@ -36,7 +36,9 @@ def recipe(folder, data=(), distill=()):
 def test_streamed_or_held_the_student_is_the_same_to_the_last_bit(pictures):
     assert PATTERNS.shape[0] == 3
     _, held = run(recipe(pictures, {"stream": False}), "held")
-    report, streamed = run(recipe(pictures, {"stream": True}), "streamed")
+    told = []
+    report, streamed = run(recipe(pictures, {"stream": True}), "streamed", listen=told.append)
+    assert any("GB of images stay on disk and are read in every epoch (data.stream is true)" in str(e) for e in told)
     assert_sound(report, streamed)
     import keras
 
