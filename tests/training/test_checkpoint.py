@@ -21,7 +21,8 @@ from spiral_cli.training.checkpoint import (
     rotate_state,
     write_state,
 )
-from spiral_cli.training.resume import Position, save_position, take_up
+from spiral_cli.training.resume import Position, Saver, take_up
+from spiral_cli.training.writer import Writer
 
 ARRAYS = {
     "model/0": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -166,8 +167,11 @@ def test_remove_takes_both(tmp_path):
 
 def test_a_stage_stores_its_masks_as_bits(tmp_path):
     masks = {"a/kernel": np.random.default_rng(0).random((64, 32)) < 0.5}
-    program = SimpleNamespace(state=dict, held=lambda: masks, restore=lambda state: None, hold=lambda held: None)
-    save_position(program, tmp_path / "stage.state", Position(epoch=2), masks)
+    program = SimpleNamespace(
+        room=dict, state=dict, held=lambda: masks, restore=lambda state: None, hold=lambda held: None
+    )
+    with Writer() as writer:
+        Saver(program, tmp_path / "stage.state", writer).save(Position(epoch=2), masks)
     arrays, _ = read_state(tmp_path / "stage.state")
     assert set(arrays) == {"mask/a/kernel", "hold/a/kernel"}
     assert all(array.nbytes < masks["a/kernel"].size / 8 + 32 for array in arrays.values())
