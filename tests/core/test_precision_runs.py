@@ -51,6 +51,7 @@ def test_digits_in_bfloat16_end_as_well_as_in_float32(tmp_path):
     assert report["artifacts"][0]["agreement"] == 1.0
 
 
+@pytest.mark.slow
 def test_a_convolutional_file_with_features_and_evidence_in_float16(folder):
     fitted(small(), Y, keras.losses.SparseCategoricalCrossentropy(True)).save(folder / "my.keras")
     recipe = write_recipe(
@@ -68,6 +69,7 @@ def test_a_convolutional_file_with_features_and_evidence_in_float16(folder):
     assert np.mean(decided == Y_TEST) == pytest.approx(report["selected"]["metrics"]["test"]["accuracy"])
 
 
+@pytest.mark.slow
 def test_precision_decides_the_bits_of_a_round(folder):
     fitted(small(), Y, keras.losses.SparseCategoricalCrossentropy(True)).save(folder / "my.keras")
     short = {"teacher": {"path": "my.keras"}, "train": {"epochs": 1}, "prune": {"schedule": [0.3]}}
@@ -82,6 +84,7 @@ def stop_after(events: int, recipe: Path) -> None:
     run(recipe, listen=told.append, control=Control(interrupted=lambda: len(told) > events))
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_in_float16_ends_with_the_same_bits(folder):
     recipe = write_recipe(folder, precision="mixed_float16", **SHORT)
     _, whole = run(recipe, "whole")
@@ -98,6 +101,7 @@ def test_an_interrupted_run_in_float16_ends_with_the_same_bits(folder):
             assert one.numpy().tobytes() == other.numpy().tobytes()
 
 
+@pytest.mark.slow
 def test_a_teacher_file_of_mixed_precision_is_taken(folder):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:

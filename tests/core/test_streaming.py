@@ -49,6 +49,7 @@ def test_streamed_or_held_the_student_is_the_same_to_the_last_bit(pictures):
     assert again["rounds"] == report["rounds"]
 
 
+@pytest.mark.slow
 def test_targets_on_disk_are_shared_by_runs_that_name_a_cache(pictures):
     settings = {"memory_gb": 1e-6, "cache": "cache", "teacher": "ensemble", "top_k": 2}
     report, folder = run(recipe(pictures, distill=settings), "first")
@@ -60,6 +61,7 @@ def test_targets_on_disk_are_shared_by_runs_that_name_a_cache(pictures):
     assert {path: path.stat().st_mtime_ns for path in (pictures / "cache").rglob("*.npy")} == files
 
 
+@pytest.mark.slow
 def test_a_teacher_in_every_step_needs_no_cache(pictures):
     report, folder = run(recipe(pictures, {"views": 100000}, {"targets": "online"}), "online")
     assert_sound(report, folder)
