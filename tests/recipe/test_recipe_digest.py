@@ -225,7 +225,12 @@ def mentions_path(annotation: Any) -> bool:
 def test_every_key_typed_as_a_path_is_made_absolute() -> None:
     annotations = {
         (top, key): section.__annotations__[key]
-        for top, section in (("data", schema.Data), ("teacher", schema.Teacher), ("student", schema.Student))
+        for top, section in (
+            ("data", schema.Data),
+            ("teacher", schema.Teacher),
+            ("student", schema.Student),
+            ("distill", schema.Distill),
+        )
         for key in section.model_fields
     } | {(key,): kind for key, kind in schema.Recipe.__annotations__.items()}
     assert {key for key, kind in annotations.items() if mentions_path(kind)} == schema.PATH_KEYS
