@@ -17,13 +17,13 @@ the ratios of neighbouring epochs beside their bars:
 What bounds spiral's step (`limits.py`: its time over that of its products alone, two AVX2 cores
 shared with other work; and TensorFlow's profiler):
 
-    lenet300     0.8  the two products over 784 x 300, which XLA computes faster than TensorFlow's kernels
-    lenet5       1.0  convolutions, the first one's gradient most: with one input channel Winograd's form
-                      saves nothing; what it saves in the second pays for pooling, update and the rest
-    resnet20     1.2  convolutions, five sixths of it, half of that at 16 channels on 32 x 32; then batch
-                      normalisation, in one operation each way, bound by memory
-    transformer  1.5  products two thirds; the rest passes over (batch, 64, 128) that nothing joins: layer
-                      normalisation, biases and their gradients, softmax, residuals, bound by memory
+    lenet300     0.8  the two products over 784 x 300; compiled as a whole it stays below TensorFlow's kernels
+    lenet5       1.0  convolutions; Winograd's form of the second saves as much as pooling, update and the
+                      rest cost, the first (one input channel) stays as it is
+    resnet20     1.2  convolutions, five sixths of it, nearly half of that at 16 channels on 32 x 32; then
+                      batch normalisation
+    transformer  1.5  products, two thirds of it; the rest are passes over (batch, 64, 128) that nothing joins:
+                      layer normalisation, biases and their gradients, softmax, residuals
 """
 
 from __future__ import annotations
