@@ -13,6 +13,17 @@ the ratios of neighbouring epochs beside their bars:
     b   `keras.distillation.Distiller`, Keras' defaults
     c   spiral with masks, distillation, pressure, averaging and deterministic operations on
     d   tensorflow-model-optimization: pruning, and distillation from cached logits by hand
+
+What bounds spiral's step (`limits.py`: its time over that of its products alone, two AVX2 cores
+shared with other work; and TensorFlow's profiler):
+
+    lenet300     0.8  the two products over 784 x 300; compiled as a whole it stays below TensorFlow's kernels
+    lenet5       1.0  convolutions; Winograd's form of the second saves as much as pooling, update and the
+                      rest cost, the first (one input channel) stays as it is
+    resnet20     1.2  convolutions, five sixths of it, nearly half of that at 16 channels on 32 x 32; then
+                      batch normalisation
+    transformer  1.5  products, two thirds of it; the rest are passes over (batch, 64, 128) that nothing joins:
+                      layer normalisation, biases and their gradients, softmax, residuals
 """
 
 from __future__ import annotations
@@ -56,6 +67,17 @@ def start(contender: str, model: str, examples: int | None, peer: str | None) ->
     )
 
 
+def ask(process: subprocess.Popen[str]) -> dict:
+    """Let a contender run an epoch; return its seconds, or why there are none."""
+    try:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    except BrokenPipeError:
+        pass  # said below
+    line = process.stdout.readline()
+    return json.loads(line) if line else {"failed": f"its process ended with {process.wait()}"}
+
+
 def race(processes: dict[str, subprocess.Popen[str]], epochs: int) -> tuple[Seconds, dict[str, str]]:
     """Let the contenders take turns.
 
@@ -66,18 +88,14 @@ def race(processes: dict[str, subprocess.Popen[str]], epochs: int) -> tuple[Seco
     failed: dict[str, str] = {}
     for _ in range(epochs + 1):
         for one in list(seconds):
-            process = processes[one]
-            process.stdin.write("go\n")
-            process.stdin.flush()
-            answer = json.loads(process.stdout.readline() or '{"failed": "its process ended"}')
+            answer = ask(processes[one])
             if "seconds" in answer:
                 seconds[one].append(answer["seconds"])
             else:
                 failed[one] = answer["failed"]
                 del seconds[one]
     for process in processes.values():
-        process.stdin.close()
-        process.wait()
+        process.communicate()  # the end of its input ends it
     return {one: times[1:] for one, times in seconds.items()}, failed
 
 
