@@ -30,7 +30,7 @@ def compare(recipe: Recipe, student: Path, teacher: Path | None) -> dict[str, An
     Raises:
         MissingError: a file or the data are missing.
     """
-    use_device(recipe.device, recipe.seed)
+    use_device("auto" if recipe.device == "tpu" else recipe.device, recipe.seed)  # one device is enough to measure
     task = build_task(recipe)
     refuse_other_preprocessing(task, RunFolder(student.parent).preprocessing)
     output = recipe.teacher.output

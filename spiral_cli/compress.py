@@ -29,8 +29,8 @@ from spiral_cli.sources import data_stamp
 from spiral_cli.student import Workbench, set_up
 from spiral_cli.tasks.task import Task
 from spiral_cli.teacher import TrainedTeacher, refuse_file, refuse_other_data, train_or_load_teacher
+from spiral_cli.together import Place, joined
 from spiral_cli.training.control import Control, TimeIsUp
-from spiral_cli.training.device import use_device
 
 
 def compress(
@@ -44,34 +44,42 @@ def compress(
 ) -> dict[str, Any]:
     """Run a recipe from teacher to chosen student, or go on where it stopped; return the report.
 
+    Of several workers only the one that leads returns a report, the others an empty dict.
+
     Raises:
         SpiralError: as each stage; what is finished stays in the run folder.
     """
-    with run.claimed():
-        task = begin(recipe, run, fresh=fresh, teacher_from=teacher_from)
-        tell_what_is_streamed(task, listen)
-        teacher = train_or_load_teacher(recipe, task, run, listen=listen, control=control)
-        bench = set_up(recipe, task, teacher, run, listen=listen, control=control)
-        try:
-            rows, in_time = run_rounds(bench, listen=listen, control=control), True
-        except TimeIsUp:
-            rows, in_time = bench.stored_rows(listen), False
-            listen(Notice("the time given by --max-minutes is up; ending with what was accepted so far", "warning"))
-        return finish(bench, rows, in_time, listen)
+    with joined(recipe, run, listen, control) as place:
+        run, listen, control = place.run, place.listen, place.control
+        task = begin(recipe, place, fresh=fresh, teacher_from=teacher_from)
+        with place.scope():
+            teacher = train_or_load_teacher(recipe, task, run, listen=listen, control=control)
+            bench = set_up(recipe, task, teacher, run, listen=listen, control=control)
+            try:
+                rows, in_time = run_rounds(bench, listen=listen, control=control), True
+            except TimeIsUp:
+                rows, in_time = bench.stored_rows(listen), False
+                listen(Notice("the time given by --max-minutes is up; ending with what was accepted so far", "warning"))
+        report = finish(bench, rows, in_time, listen) if place.team.leads else {}
+        place.end()
+        return report
 
 
 def train_teacher(
     recipe: Recipe, run: RunFolder, *, listen: Listener, control: Control, fresh: bool = False
 ) -> dict[str, Any]:
-    """Train and store the teacher of a run, or find it there; return its record.
+    """Train and store the teacher of a run, or find it there; return its record, as `compress` its report.
 
     Raises:
         SpiralError: as `train_or_load_teacher`.
     """
-    with run.claimed():
-        task = begin(recipe, run, fresh=fresh)
-        tell_what_is_streamed(task, listen)
-        teacher = train_or_load_teacher(recipe, task, run, listen=listen, control=control)
+    with joined(recipe, run, listen, control) as place:
+        task = begin(recipe, place, fresh=fresh)
+        with place.scope():
+            teacher = train_or_load_teacher(recipe, task, place.run, listen=place.listen, control=place.control)
+        place.end()
+        if not place.team.leads:
+            return {}
         return {
             "path": str(run.teacher),
             "parameters": teacher.model.count_params(),
@@ -80,16 +88,19 @@ def train_teacher(
         }
 
 
-def begin(recipe: Recipe, run: RunFolder, *, fresh: bool = False, teacher_from: Path | None = None) -> Task:
+def begin(recipe: Recipe, place: Place, *, fresh: bool = False, teacher_from: Path | None = None) -> Task:
     """Return the recipe's task, its data loaded, and open the run folder.
 
     The folder comes last: whatever is wrong with the recipe, data or models loses nothing in it.
+    Who follows begins with an empty one and is sent what the leader's holds.
 
     Raises:
         SpiralError: as `refuse_run`, `build_task` and `rehearse`.
     """
+    run = place.run
+    if not place.team.leads:
+        fresh, teacher_from = False, None
     refuse_run(recipe, run, fresh=fresh, teacher_from=teacher_from)
-    use_device(recipe.device, recipe.seed)
     task = build_task(recipe)
     teacher = None if fresh else Ledger(run).find("teacher")
     if teacher is None:
@@ -100,6 +111,8 @@ def begin(recipe: Recipe, run: RunFolder, *, fresh: bool = False, teacher_from: 
     else:
         refuse_unknown_monitor(recipe, teacher["metrics"])
     open_run(recipe, run, fresh=fresh, teacher_from=teacher_from)
+    place.follow()
+    tell_what_is_streamed(task, place.listen)
     return task
 
 

@@ -24,6 +24,10 @@ class DiskFullError(SpiralError):
     """The disk is full; nothing already written is lost."""
 
 
+class LostWorkerError(SpiralError):
+    """A process that trains along has ended; what was finished is on disk."""
+
+
 class UsageError(SpiralError):
     """What was asked for cannot be: a wrong flag, device, model or combination of them."""
 

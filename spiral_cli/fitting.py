@@ -10,6 +10,7 @@ import numpy as np
 
 from spiral_cli.distillation.features import pair_layers
 from spiral_cli.errors import UsageError
+from spiral_cli.models.names import fresh_names
 from spiral_cli.models.precision import computing_in
 from spiral_cli.pruning import allocation, granularity
 from spiral_cli.pruning.masks import make_masks
@@ -51,7 +52,7 @@ def rehearse(recipe: Recipe, task: Task) -> None:
     if recipe.teacher.epochs:
         refuse_other_types(recipe.precision, task, teacher)
     fit_student(recipe, task, teacher, teacher if is_copy(recipe) else task.build_model(recipe.student))
-    keras.utils.clear_session(free_memory=False)  # names that Keras counts up start anew
+    fresh_names()  # names that Keras counts up start anew
 
 
 def fit_student(recipe: Recipe, task: Task, teacher: keras.Model, student: keras.Model) -> Fit:

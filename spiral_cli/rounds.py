@@ -6,6 +6,8 @@ not go the same way. What has been done is read from the ledger, never from memo
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +19,7 @@ from spiral_cli.errors import DivergedError
 from spiral_cli.evaluate import measure_size
 from spiral_cli.events import Listener, Notice, RoundDone
 from spiral_cli.guard import Attempt, Row, accepted_density, drop, monitor_mode, next_attempt, within_budget
+from spiral_cli.pruning.packing import pack
 from spiral_cli.pruning.pressure import pressure_course, pressure_strength
 from spiral_cli.pruning.schedules import sparsities
 from spiral_cli.student import Workbench
@@ -83,6 +86,7 @@ def turn(bench: Workbench, attempt: Attempt, rows: Sequence[Row], listen: Listen
             control=control,
         )
         row = judge(bench, attempt, stage, trained)
+    control.together.agree(f"{stage.title}: its masks and whether it is accepted", decision(row, trained.masks))
     bench.ledger.append("round", row=row, files=store(bench, row, rows, trained.masks))
     remove_states(checkpoint)
     return row
@@ -164,6 +168,14 @@ def judge(bench: Workbench, attempt: Attempt, stage: Stage, trained: Trained) ->
         "epochs": stage.epochs,
         "seconds": trained.seconds,
     }
+
+
+def decision(row: Row, masks: Masks) -> str:
+    """Return what all who train together must have come to."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, bits in sorted(pack(masks).items()):
+        digest.update(name.encode() + np.ascontiguousarray(bits).tobytes())
+    return json.dumps([row["target_density"], row["accepted"], digest.hexdigest()])
 
 
 def store(bench: Workbench, row: Row, rows: Sequence[Row], masks: Masks) -> tuple[Path, ...]:

@@ -16,6 +16,7 @@ from spiral_cli.fitting import fit_student, is_copy, other_sparsity, refuse_unkn
 from spiral_cli.guard import Row
 from spiral_cli.lessons import Lessons, teacher_rounds
 from spiral_cli.models.load import load_model
+from spiral_cli.models.names import fresh_names
 from spiral_cli.pruning.packing import pack, unpack
 from spiral_cli.pruning.prunable import Prunable, Skipped
 from spiral_cli.recipe import Recipe
@@ -159,7 +160,7 @@ def set_up(
 def _initial_student(recipe: Recipe, task: Task, run: RunFolder) -> keras.Model:
     if is_copy(recipe):
         return load_model(run.teacher)
-    keras.utils.clear_session(free_memory=False)  # the names that Keras counts up do not depend on what ran before
+    fresh_names()  # the names that Keras counts up do not depend on what ran before
     keras.utils.set_random_seed(recipe.seed + 1)
     return task.build_model(recipe.student)
 

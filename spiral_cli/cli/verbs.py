@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -48,10 +49,20 @@ MaxMinutes = Annotated[
     float | None,
     typer.Option(min=0.0, metavar="X", help="end after this time with what was accepted"),
 ]
+Workers = Annotated[
+    int, typer.Option(min=1, metavar="N", help="try distribution: multi_worker with N processes on this machine")
+]
 Json = Annotated[bool, typer.Option("--json", help="machine result on stdout, human text on stderr")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="say more: every epoch, TensorFlow's logs, tracebacks")]
 
 SPIRAL_YAML = Path("spiral.yaml")
+
+
+def several(workers: int, output: Output) -> int:
+    """Run this command in several processes."""
+    from spiral_cli.cli.workers import run_workers
+
+    return run_workers(sys.argv[1:], workers, output)
 
 
 def show_version(asked: bool) -> None:
@@ -82,6 +93,7 @@ def train_teacher(
     run: RunDir = None,
     overrides: Overrides = None,
     fresh: Fresh = False,
+    workers: Workers = 1,
     json: Json = False,
     verbose: Verbose = False,
 ) -> int:
@@ -89,6 +101,8 @@ def train_teacher(
     from spiral_cli.recipe import load_recipe
 
     loaded = load_recipe(recipe, overrides or ())  # a wrong recipe costs no further import
+    if workers > 1:
+        return several(workers, Output(json, verbose))
     from spiral_cli.cli import work
 
     return work.train_teacher(loaded, run, fresh=fresh, output=Output(json, verbose))
@@ -105,6 +119,7 @@ def compress(
     svg: Annotated[
         Path | None, typer.Option(metavar="FILE", parser=place, help="also draw the final table as a picture")
     ] = None,
+    workers: Workers = 1,
     json: Json = False,
     verbose: Verbose = False,
 ) -> int:
@@ -115,6 +130,8 @@ def compress(
     from spiral_cli.recipe import load_recipe
 
     loaded = load_recipe(recipe, overrides or ())
+    if workers > 1:
+        return several(workers, Output(json, verbose))
     from spiral_cli.cli import work
 
     asked = work.Asked(fresh=fresh, teacher_from=teacher_from, max_minutes=max_minutes, svg=svg)

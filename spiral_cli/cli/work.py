@@ -25,6 +25,9 @@ from spiral_cli.registry import tasks
 from spiral_cli.run import RunFolder, disk_errors, write_text
 
 
+SEVERAL = "multi_worker"
+
+
 @dataclass(frozen=True)
 class Asked:
     """The flags of `spiral compress` beside recipe and run."""
@@ -81,14 +84,16 @@ class Target:
 def train_teacher(recipe: Recipe, run_dir: Path | None, *, fresh: bool, output: Output) -> int:
     """Train the teacher, say how good it is, and return 0."""
     run = run_folder(recipe, run_dir)
-    refuse_run(recipe, run, fresh=fresh, teacher_from=None)
+    if recipe.distribution != SEVERAL:
+        refuse_run(recipe, run, fresh=fresh, teacher_from=None)
     with console_for(recipe, output) as console, working(output):
         from spiral_cli.compress import train_teacher as train
         from spiral_cli.training.control import Control
 
         listen = listeners(recipe, run, console)
         record = train(recipe, run, listen=listen, control=Control(stopping), fresh=fresh)
-    output.say(teacher_text(record))
+    if record:
+        output.say(teacher_text(record))
     output.result(record)
     return 0
 
@@ -99,14 +104,19 @@ def compress(recipe: Recipe, run_dir: Path | None, asked: Asked, output: Output)
     if asked.svg is not None:
         with disk_errors(asked.svg):
             asked.svg.parent.mkdir(parents=True, exist_ok=True)  # better now than after hours
-    refuse_run(recipe, run, fresh=asked.fresh, teacher_from=asked.teacher_from)
-    report = None if asked.fresh else finished_report(recipe, run)
+    report = None
+    if recipe.distribution != SEVERAL:  # where who leads looks at the folder, once all are there
+        refuse_run(recipe, run, fresh=asked.fresh, teacher_from=asked.teacher_from)
+        report = None if asked.fresh else finished_report(recipe, run)
     with console_for(recipe, output) as console:
         if report is not None:
             console.say(f"{run.root} is finished; --fresh starts over")
             replay(report, console)
         else:
             report = run_recipe(recipe, run, asked, console, output)
+    if not report:  # another worker leads
+        output.result(report)
+        return 0
     output.say(report_text(report, run.root))
     if asked.svg is not None:
         from spiral_cli.console.svg import report_svg

@@ -13,6 +13,7 @@ import keras
 
 from spiral_cli.builder import resolve
 from spiral_cli.errors import MissingError, UsageError
+from spiral_cli.models.names import fresh_names
 from spiral_cli.models.precision import in_float32
 
 
@@ -30,7 +31,7 @@ def load_model(path: str | Path) -> keras.Model:
         raise MissingError(f"{path} is no .keras file, or was cut short; write it again by model.save('model.keras')")
     # A subclassed model stores some layers under the names Keras counts up for them in a process:
     # the file loads again only where the count starts anew.
-    keras.utils.clear_session(free_memory=False)
+    fresh_names()
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # whatever a file of any origin makes Keras, h5py or zipfile raise

@@ -390,13 +390,17 @@ class Recipe(Section):
     )
     task: Annotated[str, NameIn(registry.tasks)] = "image_classification"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|gpu|gpu:\d+)$")] = Field(
-        default="auto", description="auto (the first GPU where there is one), cpu, gpu, gpu:N"
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|gpu|gpu:\d+|tpu)$")] = Field(
+        default="auto", description="auto (the first GPU where there is one), cpu, gpu, gpu:N, tpu"
     )
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = Field(
         default="float32", description="what training steps compute in; weights, files and measurements are float32"
     )
-    distribution: Literal["none"] = "none"
+    distribution: Literal["none", "mirrored", "multi_worker", "tpu"] = Field(
+        default="none",
+        description="none: one device; mirrored: all GPUs of this machine; multi_worker: the hosts of TF_CONFIG or "
+        "Slurm; tpu: all cores of a TPU",
+    )
     data: Data
     teacher: Teacher
     student: Student = Field(default_factory=dict, validate_default=True)
@@ -419,11 +423,19 @@ class Recipe(Section):
         return {key: value for key, value in raw.items() if value is not None} if isinstance(raw, dict) else raw
 
     def rules(self) -> Iterator[Finding]:
-        """The guard watches a metric that the task measures."""
+        """The guard watches a metric that the task measures; device and distribution fit each other."""
         metrics = registry.tasks.part(self.task).facts.get("metrics", ())
         if metrics and self.guard.monitor not in metrics:
             near = did_you_mean(self.guard.monitor, metrics)
             yield ("guard", "monitor"), f"received {self.guard.monitor!r}; {self.task} measures {listed(metrics)}{near}"
+        if self.distribution == "tpu" and self.device not in ("auto", "tpu"):
+            yield ("device",), f"received {self.device!r} with distribution tpu; allowed: tpu, or leave device out"
+        if self.distribution in ("mirrored", "multi_worker") and (self.device == "tpu" or ":" in self.device):
+            yield (
+                ("device",),
+                f"received {self.device!r} with distribution {self.distribution}; allowed: auto, gpu (all of them) or "
+                "cpu: for a single device leave distribution out",
+            )
         yield from repeated("export", self.export)
         yield from repeated("plugins", self.plugins)
 

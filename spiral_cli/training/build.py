@@ -22,6 +22,7 @@ from spiral_cli.training.objective import Objective
 from spiral_cli.training.optimizers import make_optimizer
 from spiral_cli.training.plan import learning_rates, steps_per_epoch
 from spiral_cli.training.program import Program
+from spiral_cli.training.replicated import ReplicatedProgram
 from spiral_cli.training.targets import feature_bytes, online_features, online_logits, together
 
 
@@ -37,6 +38,11 @@ def training_data(task: Task, head: Head) -> TrainingData:
         weight=tf.constant(train.weight),
         preprocessing=task.preprocessing,
     )
+
+
+def program_class() -> type[Program]:
+    """Return the program for the strategy in whose scope the models are."""
+    return ReplicatedProgram if tf.distribute.has_strategy() else Program
 
 
 def make_stage(
@@ -75,7 +81,7 @@ def make_stage(
 
 def teacher_program(task: Task, model: keras.Model, head: Head, settings: Teacher, precision: str) -> Program:
     """Return the program that trains a teacher on the labels alone."""
-    return Program(
+    return program_class()(
         model,
         training_data(task, head),
         Objective(head),
@@ -107,7 +113,7 @@ def student_program(
     rows = task.views * len(task.dataset.train.y)
     if objective.hints and (asked or feature_bytes(objective.hints, rows) > recipe.distill.memory_gb * 1e9):
         parts.append(online_features(teacher, objective.hints, recipe.precision))
-    return Program(
+    return program_class()(
         student,
         data,
         objective,

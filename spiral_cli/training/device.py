@@ -19,17 +19,27 @@ def use_device(device: str, seed: int) -> str:
     Raises:
         UsageError: the device does not exist.
     """
-    import keras
-
     gpus = tf.config.list_physical_devices("GPU")
     chosen = choose(device, gpus)
-    if tf.config.get_visible_devices("GPU") != chosen:
-        tf.config.set_visible_devices(chosen, "GPU")
-    for gpu in chosen:
+    show(chosen)
+    make_deterministic(seed)
+    return f"gpu:{gpus.index(chosen[0])}" if chosen else "cpu"
+
+
+def show(gpus: list) -> None:
+    """Let TensorFlow see these GPUs alone."""
+    if tf.config.get_visible_devices("GPU") != gpus:
+        tf.config.set_visible_devices(gpus, "GPU")
+    for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
+
+
+def make_deterministic(seed: int) -> None:
+    """Let the same seed give the same bytes."""
+    import keras
+
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
-    return f"gpu:{gpus.index(chosen[0])}" if chosen else "cpu"
 
 
 def choose(device: str, gpus: list) -> list:

@@ -62,7 +62,8 @@ class Collector:
         program = self._program
         variables = [one.variable.value for one in program.prunable]
         with tf.GradientTape() as tape:
-            terms = program.terms(program.data.scale(stored), y, targets, False)
+            with program.tracing("float32"):
+                terms = program.terms(program.data.scale(stored), y, targets, False)
             loss = weighted_mean(terms[0], weight)
         gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         gradients = [tf.convert_to_tensor(g) for g in gradients]

@@ -116,7 +116,8 @@ def train_stage(
             at = position.epoch * len(rows) + position.step
             if remake is not None and at in stage.remakes:
                 masks = remake(program, at, masks)
-            length = _run_chunk(program, stage, position, rows, valid, fed, length)
+            spent = _run_chunk(program, stage, position, rows, valid, fed, length)
+            length = next_length(length, control.together.most(spent))
             position.seconds = before + time.monotonic() - started
             done = position.epoch + position.step / len(rows)
             losses = _means(program, position, stage)
@@ -153,8 +154,8 @@ def _run_chunk(
     valid: np.ndarray,
     fed: Feed | None,
     length: int,
-) -> int:
-    """Take up to ``length`` steps, none beyond the next remake or the epoch; return the next length."""
+) -> float:
+    """Take up to ``length`` steps, none beyond the next remake or the epoch; return the seconds of one."""
     first = position.epoch * len(rows)
     stop = min(position.step + length, len(rows))
     following = [at - first for at in stage.remakes if position.step < at - first < stop]
@@ -162,12 +163,16 @@ def _run_chunk(
     there = slice(first + here.start, first + here.stop)
     started = time.monotonic()
     sums = program.run(rows[here], valid[here], stage.rates[there], stage.strengths[there], stage.gains[there], fed)
-    spent = max(time.monotonic() - started, 1e-6)
+    spent = time.monotonic() - started
     before = position.sums or [0.0] * len(sums)
     position.sums = [a + float(b) for a, b in zip(before, sums, strict=True)]
     position.step = here.stop
-    steps = here.stop - here.start
-    return max(1, min(CHUNK_STEPS, 2 * length, int(CHUNK_SECONDS * steps / spent)))
+    return spent / (here.stop - here.start)
+
+
+def next_length(length: int, seconds: float) -> int:
+    """Return how many steps the next chunk takes after one of ``length`` with so many ``seconds`` a step."""
+    return max(1, min(CHUNK_STEPS, 2 * length, int(CHUNK_SECONDS / max(seconds, 1e-6))))
 
 
 def _end_epoch(program: Program, stage: Stage, position: Position) -> None:

@@ -7,7 +7,8 @@ gathers its rows there, so the host only sends row numbers, rates and pressures.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
 
 import keras
 import numpy as np
@@ -30,6 +31,7 @@ CHUNK_STEPS = 64  # the longest run of steps between two looks at the clock and 
 State = dict[str, np.ndarray]
 Pressure = Callable[[tf.Tensor], tf.Tensor]
 Online = Callable[[tf.Tensor], dict[str, tf.Tensor]]
+Way = Callable[[keras.Model], AbstractContextManager[None]]
 
 
 def lookup(targets: Mapping[str, tf.Tensor], rows: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -37,9 +39,10 @@ def lookup(targets: Mapping[str, tf.Tensor], rows: tf.Tensor) -> dict[str, tf.Te
     return {name: tf.gather(value, rows) if value.shape.rank else value for name, value in targets.items()}
 
 
-def weighted_mean(losses: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
-    """Return the sum of weighted losses (batch,) over the sum of weights (batch,)."""
-    return tf.reduce_sum(weight * losses) / tf.maximum(tf.reduce_sum(weight), 1e-12)
+def weighted_mean(losses: tf.Tensor, weight: tf.Tensor, total: tf.Tensor | None = None) -> tf.Tensor:
+    """Return the sum of weighted losses (batch,) over the sum of weights (batch,), or over ``total``."""
+    total = tf.reduce_sum(weight) if total is None else total
+    return tf.reduce_sum(weight * losses) / tf.maximum(total, 1e-12)
 
 
 def stored(variable: keras.Variable | tf.Variable) -> tf.Variable:
@@ -49,6 +52,9 @@ def stored(variable: keras.Variable | tf.Variable) -> tf.Variable:
 
 class Program:
     """One model being trained.
+
+    Attributes:
+        replicas: into how many shares a batch is split; gradients and losses are summed over them.
 
     Args:
         model: the model; its variables are updated in place.
@@ -65,6 +71,8 @@ class Program:
             variables are float32.
         seed: of the feature projections.
     """
+
+    replicas = 1
 
     def __init__(
         self,
@@ -99,19 +107,23 @@ class Program:
         }
         self._fresh = {name: v.numpy() for name, v in self._variables.items() if not name.startswith("model/")}
         self._jit = jit
-        # XLA cannot draw from a feed: there it compiles the step alone.
-        self._chunk = tf.function(self._steps, jit_compile=jit)
-        self._fed_chunk = tf.function(self._steps)
-        self._step_when_fed = tf.function(self._step, jit_compile=True) if jit else self._step
+        self.recalibrate = Recalibration(model, data)
+        self.targets: dict[str, tf.Tensor] = {}
+        self._on_disk: dict[str, np.ndarray] = {}
         # Where the step is not compiled whole, a CPU is faster with the update, some ten passes over
         # every weight, in one by XLA; with convolutions of fewer multiplications; with
         # batch normalisation as one operation; and in halves.
         self._in_parts = not jit and not tf.config.get_visible_devices("GPU")
         self._in_halves = self._in_parts and separable(model)
+        self._ways: tuple[Way, ...] = (quick_convolutions, fused_normalizations) if self._in_parts else ()
+        self._compile(jit)
+
+    def _compile(self, jit: bool) -> None:
+        # XLA cannot draw from a feed: there it compiles the step alone.
+        self._chunk = tf.function(self._steps, jit_compile=jit)
+        self._fed_chunk = tf.function(self._steps)
+        self._step_when_fed = tf.function(self._step, jit_compile=True) if jit else self._step
         self._update = tf.function(self._apply, jit_compile=True) if self._in_parts else self._apply
-        self.recalibrate = Recalibration(model, data)
-        self.targets: dict[str, tf.Tensor] = {}
-        self._on_disk: dict[str, np.ndarray] = {}
 
     def set_targets(self, targets: Mapping[str, np.ndarray]) -> None:
         """Give the teacher's targets: rows like the data's, or scalars; those mapped from disk are fed to each step."""
@@ -124,9 +136,10 @@ class Program:
 
     def examples(self, rows: np.ndarray) -> Iterator[tuple[tf.Tensor, tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]]:
         """Yield stored inputs, labels, weights and targets of each of ``rows`` (batches, batch)."""
-        fed = self.feed(rows)
+        fed = self.data.feed(rows, self._on_disk)
         for batch in rows:
-            yield self._gather(tf.constant(batch), self.data.x, self.data.y, self.data.weight, self.targets, fed)
+            drawn = {} if fed is None else next(fed)
+            yield self._gather(tf.constant(batch), self.data.x, self.data.y, self.data.weight, self.targets, drawn)
 
     def cut(self, masks: Mapping[str, np.ndarray]) -> None:
         """Set to zero the weights that ``masks`` (bool arrays by prunable name, True = kept) cut."""
@@ -221,11 +234,10 @@ class Program:
             np.concatenate([part, np.zeros((missing, *part.shape[1:]), part.dtype)]) if missing else part
             for part in (rows, valid, rates, strengths, gains)
         ]
-        x = self.data.x if self.data.on_device else None
-        arguments = (x, self.data.y, self.data.weight, self.targets, fed, *plan, tf.constant(steps))
+        chunk = self._chunk if fed is None else self._fed_chunk
         try:
             with telling_what_was_read():
-                return (self._chunk if fed is None else self._fed_chunk)(*arguments).numpy()
+                return chunk(*self._arrays(), fed, *plan, tf.constant(steps)).numpy()
         except (tf.errors.UnimplementedError, tf.errors.InvalidArgumentError) as error:
             if not self._jit:
                 raise
@@ -234,12 +246,18 @@ class Program:
                 f"train.jit: XLA cannot compile a training step of '{self.model.name}' ({reason}); set it to false"
             ) from error
 
+    def _arrays(self) -> tuple[Any, ...]:
+        """Return inputs (None where they are fed), labels, weights and targets as a chunk takes them."""
+        x = self.data.x if self.data.on_device else None
+        return x, self.data.y, self.data.weight, self.targets
+
     def _steps(self, x, y, weight, targets, fed, rows, valid, rates, strengths, gains, steps):
         step = self._step if fed is None else self._step_when_fed
 
         def one(i: tf.Tensor, sums: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             self.optimizer.learning_rate.assign(rates[i])
-            stored, labels, example_weight, here = self._gather(rows[i], x, y, weight, targets, fed)
+            drawn = {} if fed is None else next(fed)
+            stored, labels, example_weight, here = self._gather(rows[i], x, y, weight, targets, drawn)
             inputs = self.data.scale(stored)
             return i + 1, sums + step(inputs, labels, example_weight * valid[i], here, strengths[i], gains[i])
 
@@ -247,20 +265,28 @@ class Program:
         start = (tf.constant(0), tf.zeros(len(self.objective.terms) + 1))
         return tf.while_loop(lambda i, _: i < steps, one, start, parallel_iterations=1)[1]
 
-    def _gather(self, taken, x, y, weight, targets, fed):
-        """Return stored inputs, labels, weights and targets of the rows ``taken`` (batch,), drawing what is fed."""
-        drawn = dict(next(fed)) if fed is not None else {}
-        stored = drawn.pop("x") if "x" in drawn else tf.gather(x, taken)
-        wide = {name: tf.cast(v, tf.float32) if v.dtype.is_floating else v for name, v in drawn.items()}
+    def _gather(self, taken, x, y, weight, targets, drawn):
+        """Return stored inputs, labels, weights and targets of the rows ``taken`` (batch,), some of them ``drawn``."""
+        stored = drawn["x"] if "x" in drawn else tf.gather(x, taken)
+        beside = {name: value for name, value in drawn.items() if name != "x"}
+        wide = {name: tf.cast(v, tf.float32) if v.dtype.is_floating else v for name, v in beside.items()}
         example = self.data.example(taken)
         return stored, tf.gather(y, example), tf.gather(weight, example), {**lookup(targets, taken), **wide}
 
-    def terms(self, inputs, y, targets, training: bool) -> list[tf.Tensor]:
-        """Return the objective's terms, each (batch,), for scaled inputs."""
-        with as_written(self.model), ExitStack() as ways:
-            for way in (quick_convolutions, fused_normalizations) if self._in_parts else ():
+    @contextmanager
+    def tracing(self, precision: str) -> Iterator[None]:
+        """Trace the model inside the block in ``precision``, and by quicker operations where there are some."""
+        with computing_in(self.model, precision), as_written(self.model), ExitStack() as ways:
+            for way in self._ways:
                 ways.enter_context(way(self.model))
-            outputs = self._forward(inputs, training=training)
+            yield
+
+    def _tracing_a_step(self) -> AbstractContextManager[None]:
+        return self.tracing(self.precision)
+
+    def terms(self, inputs, y, targets, training: bool) -> list[tf.Tensor]:
+        """Return the objective's terms, each (batch,), for scaled inputs; called inside `tracing`."""
+        outputs = self._forward(inputs, training=training)
         outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
         if self.online is not None:
             targets = {**targets, **self.online(inputs)}
@@ -274,21 +300,32 @@ class Program:
         both = [self.terms(x, labels, dict(zip(targets, rest, strict=True)), True) for x, labels, *rest in split]
         return [tf.concat(parts, axis=0) for parts in zip(*both, strict=True)]
 
-    def _step(self, inputs, y, weight, targets, strength, gain) -> tf.Tensor:
+    def _step(self, inputs, y, weight, targets, strength, gain, total=None) -> tf.Tensor:
+        gradients, sums = self._differentiate(inputs, y, weight, targets, total)
+        self._update(gradients, strength, gain)
+        return sums
+
+    def _differentiate(self, inputs, y, weight, targets, total):
+        """Return the gradients of the loss, and sums of its terms over examples, then of their weights.
+
+        Args:
+            inputs, y, weight, targets: of this replica's examples.
+            total: of the weights of the examples of all replicas; None where there is one.
+        """
         with tf.GradientTape() as tape:
-            with computing_in(self.model, self.precision):
+            with self._tracing_a_step():
                 terms = self._side_by_side(inputs, y, targets)
-            loss = weighted_mean(terms[0], weight)
+            loss = weighted_mean(terms[0], weight, total)
             if self._forward.losses:  # the model's own regularisation
-                loss += tf.add_n([tf.cast(one, tf.float32) for one in self._forward.losses])
+                loss += tf.add_n([tf.cast(one, tf.float32) for one in self._forward.losses]) / self.replicas
             scaled = self.optimizer.scale_loss(loss)  # itself, but for float16
         gradients = tape.gradient(scaled, [v.value for v in self.trainable])
-        self._update([None if g is None else tf.convert_to_tensor(g) for g in gradients], strength, gain)
-        return tf.stack([*(tf.reduce_sum(weight * term) for term in terms), tf.reduce_sum(weight)])
+        sums = tf.stack([*(tf.reduce_sum(weight * term) for term in terms), tf.reduce_sum(weight)])
+        return [None if g is None else tf.convert_to_tensor(g) for g in gradients], sums
 
     def _apply(self, gradients, strength, gain) -> None:
         """Update all variables: pressure, optimizer, masks, running average."""
-        strength = self.optimizer.scale_loss(strength)  # as the gradients are
+        strength = self.optimizer.scale_loss(strength) / self.replicas  # as the gradients are
         self.optimizer.apply(self._pressed(gradients, strength), self.trainable)
         for one, mask in zip(self.prunable, self.masks, strict=True):
             one.variable.assign(one.variable * mask)

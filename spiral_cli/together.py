@@ -1,0 +1,94 @@
+"""A run on several hosts: one process leads and writes, the others do the same work beside it.
+
+All of them take the same steps from the same state and so come to the same masks and decisions. The
+leader's run folder is sent to the others, who keep a copy of their own for as long as they run: no file
+system need be shared but for the data.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from spiral_cli.events import Listener, Notice, silent
+from spiral_cli.recipe import Recipe
+from spiral_cli.run import RunFolder, write_bytes
+from spiral_cli.training.control import Control
+from spiral_cli.training.team import Team, form_team
+
+
+@dataclass(frozen=True)
+class Place:
+    """What one process works with.
+
+    Attributes:
+        run: the run folder, or a follower's copy of it.
+        listen: hears what the leader does.
+        control: stops all where one is asked to.
+    """
+
+    team: Team
+    run: RunFolder
+    listen: Listener
+    control: Control
+
+    def scope(self) -> AbstractContextManager:
+        """Return a context in which variables are made on every device, by all processes alike."""
+        return self.team.strategy.scope() if self.team.replicas > 1 else nullcontext()
+
+    def follow(self) -> None:
+        """Send what the leader's run folder holds to the others; all call it once it is opened."""
+        team, run = self.team, self.run
+        if team.size == 1:
+            return
+        names = [run.relative(path) for path in files(run)] if team.leads else []
+        for name in json.loads(team.shared(json.dumps(names).encode())):
+            content = team.shared((run.root / name).read_bytes() if team.leads else b"")
+            if not team.leads:
+                write_bytes(run.root / name, content)
+
+    def end(self) -> None:
+        """Wait until all are here: who leaves earlier would be missed."""
+        self.control.together.most(0.0)
+
+
+def files(run: RunFolder) -> list[Path]:
+    """Return the files that a run is resumed from."""
+    left_out = (run.targets, run.tensorboard)
+    owned = [path for path in run.owned() if path not in left_out]
+    below = [path for folder in owned if folder.is_dir() for path in sorted(folder.rglob("*")) if path.is_file()]
+    return [*(path for path in owned if path.is_file()), *below]
+
+
+@contextmanager
+def joined(recipe: Recipe, run: RunFolder, listen: Listener, control: Control) -> Iterator[Place]:
+    """Hold the run folder and train inside the block on all devices that the recipe names.
+
+    Raises:
+        UsageError: a device, or the description of the workers, is not there.
+        RunMismatchError: another process holds the folder.
+        LostWorkerError: another worker ended.
+    """
+    team = form_team(recipe.distribution, recipe.device, recipe.seed)
+    together = replace(control, together=team)
+    if team.leads:
+        with run.claimed(), team.missing_none():
+            if team.replicas > 1:
+                listen(Notice(described(team)))
+            yield Place(team, run, listen, together)
+        return
+    listen(Notice(f"worker {team.index} of {team.size} follows worker 0, which writes {run.root}"))
+    with tempfile.TemporaryDirectory(prefix="spiral-worker-") as folder:
+        copy = RunFolder(Path(folder))
+        with copy.claimed(), team.missing_none():
+            yield Place(team, copy, silent, together)
+
+
+def described(team: Team) -> str:
+    """Return how many devices and processes share every batch."""
+    where = f" in {team.size} processes" if team.size > 1 else ""
+    return f"every batch is shared by {team.replicas} replicas{where}"
