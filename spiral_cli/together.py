@@ -73,6 +73,8 @@ def joined(recipe: Recipe, run: RunFolder, listen: Listener, control: Control) -
         RunMismatchError: another process holds the folder.
         LostWorkerError: another worker ended.
     """
+    if recipe.distribution == "multi_worker":
+        listen(Notice("waiting for the other workers"))
     team = form_team(recipe.distribution, recipe.device, recipe.seed)
     together = replace(control, together=team)
     if team.leads:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from spiral_cli.cli.output import Output
+from spiral_cli.cli.workers import distributed, is_worker, run_workers
 
 app = typer.Typer(
     name="spiral",
@@ -58,13 +59,6 @@ Verbose = Annotated[bool, typer.Option("--verbose", help="say more: every epoch,
 SPIRAL_YAML = Path("spiral.yaml")
 
 
-def several(workers: int, output: Output) -> int:
-    """Run this command in several processes."""
-    from spiral_cli.cli.workers import run_workers
-
-    return run_workers(sys.argv[1:], workers, output)
-
-
 def show_version(asked: bool) -> None:
     """Print the version and leave."""
     if asked:
@@ -100,9 +94,9 @@ def train_teacher(
     """Train and store the teacher of a recipe."""
     from spiral_cli.recipe import load_recipe
 
-    loaded = load_recipe(recipe, overrides or ())  # a wrong recipe costs no further import
-    if workers > 1:
-        return several(workers, Output(json, verbose))
+    loaded = load_recipe(recipe, distributed(overrides or (), workers))  # a wrong recipe costs no further import
+    if workers > 1 and not is_worker():
+        return run_workers(sys.argv[1:], workers, Output(json, verbose))
     from spiral_cli.cli import work
 
     return work.train_teacher(loaded, run, fresh=fresh, output=Output(json, verbose))
@@ -129,9 +123,9 @@ def compress(
     """
     from spiral_cli.recipe import load_recipe
 
-    loaded = load_recipe(recipe, overrides or ())
-    if workers > 1:
-        return several(workers, Output(json, verbose))
+    loaded = load_recipe(recipe, distributed(overrides or (), workers))
+    if workers > 1 and not is_worker():
+        return run_workers(sys.argv[1:], workers, Output(json, verbose))
     from spiral_cli.cli import work
 
     asked = work.Asked(fresh=fresh, teacher_from=teacher_from, max_minutes=max_minutes, svg=svg)

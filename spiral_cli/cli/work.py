@@ -24,7 +24,6 @@ from spiral_cli.recipe import Recipe, load_recipe
 from spiral_cli.registry import tasks
 from spiral_cli.run import RunFolder, disk_errors, write_text
 
-
 SEVERAL = "multi_worker"
 
 

@@ -24,10 +24,12 @@ def run_workers(arguments: Sequence[str], count: int, output: Output) -> int:
 
     Its output is this command's. Of the others only errors are shown.
     """
-    command = [sys.executable, "-m", "spiral_cli", *without_workers(arguments), "--set", "distribution=multi_worker"]
+    command = [sys.executable, "-m", "spiral_cli", *arguments]
     with tempfile.TemporaryDirectory(prefix="spiral-workers-") as folder:
         logs = [open(f"{folder}/{index}", "w+", errors="replace") for index in range(count)]  # noqa: SIM115
-        workers = [start(command, index, one, log) for index, (one, log) in enumerate(zip(hosts(count), logs, strict=True))]
+        workers = [
+            start(command, index, one, log) for index, (one, log) in enumerate(zip(hosts(count), logs, strict=True))
+        ]
         for number in SIGNALS:
             signal.signal(number, lambda received, _: pass_on(received, workers))
         code = wait(workers)
@@ -38,16 +40,14 @@ def run_workers(arguments: Sequence[str], count: int, output: Output) -> int:
     return code
 
 
-def without_workers(arguments: Sequence[str]) -> list[str]:
-    """Return command-line arguments without ``--workers``."""
-    kept: list[str] = []
-    words = iter(arguments)
-    for word in words:
-        if word == "--workers":
-            next(words, None)
-        elif not word.startswith("--workers="):
-            kept.append(word)
-    return kept
+def is_worker() -> bool:
+    """Say whether this process is one of those that `run_workers` starts."""
+    return "TF_CONFIG" in os.environ
+
+
+def distributed(overrides: Sequence[str], workers: int) -> list[str]:
+    """Return the recipe's ``overrides`` for so many workers."""
+    return [*overrides, *(["distribution=multi_worker"] if workers > 1 else [])]
 
 
 def hosts(count: int) -> list[dict[str, str]]:
@@ -78,8 +78,11 @@ def start(command: Sequence[str], index: int, environment: Mapping[str, str], lo
 
     Each is a group of its own: Ctrl-C reaches this process alone, which passes it on once.
     """
-    streams = {} if index == 0 else {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": log}
-    return subprocess.Popen(command, env={**os.environ, **environment}, process_group=0, **streams)
+    surroundings = {**os.environ, **environment}
+    if index == 0:
+        return subprocess.Popen(command, env=surroundings, process_group=0)
+    none = subprocess.DEVNULL
+    return subprocess.Popen(command, env=surroundings, process_group=0, stdin=none, stdout=none, stderr=log)
 
 
 def pass_on(received: int, workers: Sequence[subprocess.Popen]) -> None:

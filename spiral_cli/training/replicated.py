@@ -81,9 +81,8 @@ class ReplicatedProgram(Program):
     @cached_property
     def _mine(self) -> list[int]:
         """The numbers of this process' replicas among all."""
-        numbers: list[int] = []
-        self._on_each(lambda replica: numbers.append(replica) or tf.zeros([]))
-        return numbers
+        numbers = self._strategy.experimental_local_results(self._on_each(lambda replica: replica))
+        return [int(number) for number in numbers]
 
     def _on_each(self, make: Callable[[int], Any]) -> Any:
         """Return what ``make`` gives for the number of each of this process' replicas, as that replica's value."""
@@ -125,8 +124,10 @@ class ReplicatedProgram(Program):
 
     def _drawn(self, batches: list[dict[str, tf.Tensor]]) -> dict[str, Any]:
         """Return what was drawn for each of this process' replicas as values of theirs."""
-        by_replica = dict(zip(self._mine, batches, strict=True))
-        return {name: self._on_each(lambda replica: by_replica[replica][name]) for name in batches[0]}
+        return {
+            name: self._on_each(dict(zip(self._mine, [batch[name] for batch in batches], strict=True)).__getitem__)
+            for name in batches[0]
+        }
 
     def _share(self, x, y, weight, targets, drawn, rows, valid, strength, gain) -> None:
         """Take one replica's part in a step of ``rows`` (replicas, share)."""
@@ -149,7 +150,7 @@ class ReplicatedProgram(Program):
 def shares(plan: np.ndarray, replicas: int, fill: Literal["wrap", "constant"]) -> np.ndarray:
     """Return a plan (steps, batch) as (steps, replicas, share), filled up with its own rows again, or with zeros."""
     filled = np.pad(plan, ((0, 0), (0, -plan.shape[1] % replicas)), mode=fill)
-    return filled.reshape(len(plan), replicas, -1)
+    return filled.reshape(len(plan), replicas, filled.shape[1] // replicas)
 
 
 def finite_together(gradients: list[tf.Tensor | None]) -> list[tf.Tensor | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -212,8 +213,36 @@ def with_workers() -> Team:
             "spiral runs as chief or worker, which all train alike"
         )
     index = number + (len(spec["chief"]) if kind == "worker" and "chief" in jobs else 0)
-    strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
-    return Team(strategy, index, sum(len(spec[job]) for job in jobs))
+    return Team(awaited(resolver), index, sum(len(spec[job]) for job in jobs))
+
+
+def awaited(
+    resolver: tf.distribute.cluster_resolver.ClusterResolver,
+) -> tf.distribute.MultiWorkerMirroredStrategy:
+    """Return the strategy once every worker is there."""
+    try:
+        with killable():
+            return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+    except (ValueError, tf.errors.OpError) as error:
+        raise UsageError(
+            f"distribution: multi_worker: this worker could not join the others ({str(error).strip()[:300]}); "
+            "see that TF_CONFIG names free ports, the same list on every host, and each worker once"
+        ) from error
+
+
+@contextmanager
+def killable() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end the process inside the block, where nothing is at stake.
+
+    TensorFlow waits for workers with Python's lock held, so a handler would not be called. It also
+    takes SIGTERM for itself, as a notice of preemption that nobody here listens to: undone at the end.
+    """
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def find_workers(environment: dict[str, str] | os._Environ[str]) -> tf.distribute.cluster_resolver.ClusterResolver:
