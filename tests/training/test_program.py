@@ -2,189 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from small_models import LOGITS, WEIGHT, N, X, half_masks, small_model, training_data
 
-from spiral_cli.data.preprocessing import Preprocessing
-from spiral_cli.distillation.features import pair_layers
 from spiral_cli.distillation.losses.kl import kl
-from spiral_cli.models.precision import computing_in
 from spiral_cli.pruning.pressure import l1
 from spiral_cli.pruning.prunable import find_prunable
-from spiral_cli.recipe.schema import Feature
 from spiral_cli.tasks.classification import Head
-from spiral_cli.training.arrays import TrainingData
 from spiral_cli.training.objective import Objective
 from spiral_cli.training.optimizers import make_optimizer
 from spiral_cli.training.plan import average_gains, epoch_rows
 from spiral_cli.training.program import Program
-from spiral_cli.training.targets import cached_features, energies, online_features
 
-N, BATCH, STEPS = 50, 16, 8
-PREPROCESSING = Preprocessing((6, 6, 1), ("a", "b", "c"), "0-1", 1 / 255, 0.0)
-RNG = np.random.default_rng(0)
-X = RNG.integers(0, 256, (N, 6, 6, 1)).astype(np.uint8)
-Y = RNG.integers(0, 3, N).astype(np.int32)
-WEIGHT = RNG.uniform(0.5, 2.0, N).astype(np.float32)
-LOGITS = RNG.normal(size=(N, 3)).astype(np.float32)
-
-
-SCALE = 256.0  # of the loss in float16: no gradient of these models overflows
-
-
-def small_model(width: int = 7, seed: int = 0, normalised: bool = True, precision: str = "float32") -> keras.Model:
-    """Batch normalisation keeps a step whole; without it the step runs in halves."""
-    keras.utils.set_random_seed(seed)
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(precision)
-    try:
-        return small_layers(width, normalised)
-    finally:
-        keras.config.set_dtype_policy(before)
-
-
-def small_layers(width: int, normalised: bool) -> keras.Model:
-    layers = keras.layers
-    return keras.Sequential(
-        [
-            layers.Input((6, 6, 1)),
-            layers.Conv2D(3, 3, activation="relu", name="conv"),
-            *([layers.BatchNormalization(name="norm")] if normalised else []),
-            layers.Flatten(),
-            layers.Dense(width, activation="relu", kernel_regularizer=keras.regularizers.L2(1e-3), name="hidden"),
-            layers.Dense(3, name="logits"),
-        ]
-    )
-
-
-def training_data() -> TrainingData:
-    return TrainingData(tf.constant(X), tf.constant(Y), tf.constant(WEIGHT), PREPROCESSING)
-
-
-def half_masks(model: keras.Model) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(3)
-    return {one.name: rng.random(one.variable.shape) < 0.5 for one in find_prunable(model)[0]}
-
-
-def reference(model, masks, objective, targets, projections, optimizer, rates, strengths, plan, scale=1.0):
-    """Twenty lines of eager Keras that do the same, one step at a time."""
-    prunable = find_prunable(model)[0]
-    trainable = [*model.trainable_variables, *projections]
-    forward = model
-    if objective.hints:
-        forward = keras.Model(
-            model.inputs[0], [model.outputs[0], *(model.get_layer(h.student).output for h in objective.hints)]
-        )
-    optimizer.build(trainable)
-    for one in prunable:
-        one.variable.assign(one.variable * masks[one.name])
-    for (rows, valid), rate, strength in zip(plan, rates, strengths, strict=True):
-        keep = valid > 0
-        inputs = X[rows].astype(np.float32) / 255
-        with tf.GradientTape() as tape:
-            outputs = forward(inputs, training=True)
-            outputs = [tf.cast(one, tf.float32) for one in (outputs if isinstance(outputs, list) else [outputs])]
-            here = {k: tf.gather(v, rows) if np.ndim(v) else v for k, v in targets.items()}
-            total = objective.per_example(outputs, tf.constant(Y[rows]), here, projections)[0]
-            w = WEIGHT[rows] * keep
-            loss = scale * (tf.reduce_sum(w * total) / w.sum() + sum(model.losses))
-        gradients = [g / scale for g in tape.gradient(loss, [v.value for v in trainable])]
-        names = {id(one.variable) for one in prunable}
-        gradients = [
-            g + strength * np.sign(v.numpy()) if id(v) in names else g
-            for g, v in zip(gradients, trainable, strict=True)
-        ]
-        optimizer.learning_rate = float(rate)
-        optimizer.apply(gradients, trainable)
-        for one in prunable:
-            one.variable.assign(one.variable * masks[one.name])
-
-
-WAYS = [
-    *itertools.product([False], ["adam", "adamw", "sgd"], ["none", "cached", "online"], [True]),
-    *itertools.product([True], ["adam"], ["none", "cached", "online"], [True]),
-    *itertools.product([False], ["adam"], ["none", "cached", "online"], [False]),
-]
-WAYS = [
-    *((*way, "float32") for way in WAYS),
-    (False, "adam", "none", True, "mixed_bfloat16"),
-    (False, "sgd", "cached", True, "mixed_bfloat16"),
-    (False, "adam", "online", True, "mixed_bfloat16"),
-    (False, "adamw", "cached", False, "mixed_bfloat16"),
-    (True, "adam", "cached", True, "mixed_bfloat16"),
-    (False, "adam", "cached", True, "mixed_float16"),
-    (False, "sgd", "none", False, "mixed_float16"),
-    (True, "adam", "none", True, "mixed_float16"),
-]
-
-
-@pytest.mark.parametrize(("jit", "optimizer", "features", "normalised", "precision"), WAYS)
-def test_the_compiled_program_equals_plain_eager_steps(jit, optimizer, features, normalised, precision):
-    teacher = small_model(width=5, seed=9)
-    fast, plain = small_model(normalised=normalised), small_model(normalised=normalised, precision=precision)
-    pairs = [Feature(teacher="hidden", student="hidden", weight=0.5), Feature(teacher="conv", student="conv")]
-    hints = pair_layers(pairs if features != "none" else [], teacher, fast)
-    objective = Objective(Head(exclusive=True, probabilities=False), kl, 0.7, 3.0, hints)
-    targets: dict[str, np.ndarray] = {"logits": LOGITS}
-    cached: dict[str, np.ndarray] = {}
-    if hints:
-        with computing_in(teacher, precision if features == "online" else "float32"):
-            cached = cached_features(teacher, hints, X, PREPROCESSING)
-        targets |= energies(teacher, hints, X, PREPROCESSING)
-    program = Program(
-        fast,
-        training_data(),
-        objective,
-        make_optimizer(optimizer, 0.01, precision),
-        prunable=find_prunable(fast)[0],
-        pressure=l1,
-        online=online_features(teacher, hints, precision) if features == "online" else None,
-        jit=jit,
-        precision=precision,
-        seed=4,
-    )
-    if precision == "mixed_float16":
-        program.optimizer.dynamic_scale.assign(SCALE)
-    program.set_targets(targets if features == "online" else targets | cached)
-    masks = half_masks(fast)
-    program.cut(masks)
-    program.hold(masks)
-    plan = [batch for epoch in range(2) for batch in zip(*epoch_rows(N, BATCH, (0,), epoch), strict=True)]
-    rates = np.linspace(0.01, 0.001, STEPS).astype(np.float32)
-    strengths = np.linspace(0, 1e-2, STEPS).astype(np.float32)
-    gains = np.zeros(STEPS, np.float32)
-    rows, valid = (np.stack(part) for part in zip(*plan, strict=True))
-    program.run(rows[:5], valid[:5], rates[:5], strengths[:5], gains[:5])
-    program.run(rows[5:], valid[5:], rates[5:], strengths[5:], gains[5:])
-
-    same = Program(plain, training_data(), objective, make_optimizer(optimizer, 0.01), seed=4).projections
-    reference(
-        plain,
-        half_masks(plain),
-        objective,
-        targets | cached,
-        same,
-        make_optimizer(optimizer, 0.01),
-        rates,
-        strengths,
-        plan,
-        SCALE if precision == "mixed_float16" else 1.0,
-    )
-    if precision != "float32" and (jit or not normalised):  # XLA and halves round 16 bits at other places
-        assert distance(fast, plain) < 0.1 * distance(plain, small_model(normalised=normalised))
-        return
-    for ours, theirs in zip(fast.variables, plain.variables, strict=True):
-        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=2e-5, err_msg=ours.path)
-
-
-def distance(one: keras.Model, other: keras.Model) -> float:
-    """Return the Euclidean distance of two models' weights."""
-    pairs = zip(one.trainable_variables, other.trainable_variables, strict=True)
-    return float(np.sqrt(sum(np.sum(np.square(a.numpy() - b.numpy())) for a, b in pairs)))
+BATCH = 16
 
 
 def make_program(model, **settings) -> Program:
