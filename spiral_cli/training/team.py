@@ -15,6 +15,7 @@ import tensorflow as tf
 from spiral_cli.errors import LostWorkerError, SpiralError, UsageError
 from spiral_cli.training.device import choose, make_deterministic, show, use_device
 
+MANY = 1 << 10  # more tasks than a node has
 PIECE = 1 << 20  # numbers that travel at once where a file is shared
 # What TensorFlow says where another process of the team has gone.
 LOST = (
@@ -258,7 +259,9 @@ def find_workers(environment: dict[str, str] | os._Environ[str]) -> tf.distribut
             resolver.cluster_spec()
             return resolver
         if "SLURM_PROCID" in environment:
-            return resolvers.SlurmClusterResolver()
+            # Which GPUs a task may use is a matter of srun (--gpus-per-task). The resolver would set them
+            # itself, too late here, and finds no tasks where it finds no GPUs: it is told of enough.
+            return resolvers.SlurmClusterResolver(gpus_per_node=MANY, gpus_per_task=1, auto_set_gpu=False)
     except (ValueError, KeyError, TypeError, RuntimeError) as error:
         raise UsageError(
             f"distribution: multi_worker: the workers cannot be read from the environment ({error}); TF_CONFIG is "

@@ -360,3 +360,15 @@ def test_an_override_mends_a_wrong_file(load: Load) -> None:
 )
 def test_wrong_overrides(load: Load, assignment: str, message: str) -> None:
     assert only(load, BASE + "select: best\nexport: [keras]\n", assignment).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        (("distribution=tpu", "device=cpu"), "received 'cpu' with distribution tpu; allowed: tpu"),
+        (("distribution=mirrored", "device=gpu:1"), "received 'gpu:1' with distribution mirrored; allowed: auto"),
+        (("distribution=multi_worker", "device=tpu"), "received 'tpu' with distribution multi_worker"),
+    ],
+)
+def test_a_device_that_does_not_fit_the_distribution_is_said(load: Load, setting: tuple[str, str], said: str) -> None:
+    assert said in only(load, BASE, *setting)

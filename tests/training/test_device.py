@@ -6,6 +6,7 @@ import pytest
 
 from spiral_cli.errors import UsageError
 from spiral_cli.training.device import choose
+from spiral_cli.training.team import tpu_strategy
 
 
 @pytest.mark.parametrize(
@@ -35,3 +36,8 @@ def test_which_gpu_is_used(device, gpus, chosen):
 def test_a_gpu_that_is_not_there_is_said_with_what_there_is(device, gpus, said):
     with pytest.raises(UsageError, match=said):
         choose(device, gpus)
+
+
+def test_a_tpu_that_is_not_there_is_said():
+    with pytest.raises(UsageError, match="device: tpu was asked for, but TensorFlow reaches no TPU here"):
+        tpu_strategy()
