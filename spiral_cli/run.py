@@ -137,9 +137,9 @@ class RunFolder:
                 f"{self.root} is in use by another spiral process; wait for it, stop it, or give --run another folder"
             ) from None
         try:
-            for place in (self.root, *self.root.glob("rounds/*")):  # not below: other runs may lie there
+            for place in (self.root, self.targets, *self.root.glob("rounds/*")):  # not below: other runs may lie there
                 for leftover in place.glob(f"{TEMPORARY}*"):
-                    leftover.unlink(missing_ok=True)
+                    remove(leftover)
             yield
         finally:
             lock.release()
@@ -153,10 +153,15 @@ class RunFolder:
     def clear(self) -> None:
         """Remove what a run leaves, and nothing else that lies in the folder: the run starts over."""
         for path in self.owned():
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+            remove(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager

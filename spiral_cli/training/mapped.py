@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import secrets
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from spiral_cli.run import checksum, disk_errors, write_json
+from spiral_cli.run import TEMPORARY, checksum, disk_errors, write_json
 
 SUMS = "sums.json"
 Block = Mapping[str, np.ndarray]
@@ -26,12 +28,26 @@ def mapped(folder: Path, rows: int, blocks: Iterable[Block]) -> dict[str, np.mem
     arrays = intact(folder, rows)
     if arrays is None:
         with disk_errors(folder):
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
-            write(folder, rows, blocks)
+            publish(folder, lambda place: write(place, rows, blocks))
         arrays = intact(folder, rows)
         assert arrays is not None
     return arrays
+
+
+def publish(folder: Path, make: Callable[[Path], None]) -> None:
+    """Let ``make`` fill a new folder beside ``folder``, then put it there: others may do the same at the same time."""
+    making = folder.with_name(f"{TEMPORARY}{secrets.token_hex(4)}-{folder.name}")
+    making.mkdir(parents=True)
+    try:
+        make(making)
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            making.rename(folder)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # another was quicker: its arrays are the same
+                raise
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
 
 
 def intact(folder: Path, rows: int) -> dict[str, np.memmap] | None:

@@ -60,3 +60,25 @@ def test_another_number_of_rows_is_another_set(tmp_path):
     mapped(tmp_path / "key", 10, blocks())
     again = mapped(tmp_path / "key", 4, [next(blocks())])
     np.testing.assert_array_equal(again["logits"], A[:4])
+
+
+def test_who_comes_second_finds_the_arrays_of_who_came_first(tmp_path):
+    folder = tmp_path / "set"
+
+    def meanwhile():
+        mapped(folder, 2, [{"logits": np.ones((2, 3), np.float32)}])
+        yield {"logits": np.ones((2, 3), np.float32)}
+
+    found = mapped(folder, 2, meanwhile())
+    np.testing.assert_array_equal(found["logits"], np.ones((2, 3)))
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path):
+    def broken():
+        yield {"logits": np.ones((1, 3), np.float32)}
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        mapped(tmp_path / "set", 2, broken())
+    assert not list(tmp_path.iterdir())
