@@ -53,6 +53,11 @@ class Stage:
     epochs: int
     remakes: tuple[int, ...] = ()
 
+    @property
+    def seams(self) -> tuple[int, ...]:
+        """The steps before which the work changes: masks are made anew, the average begins."""
+        return (*self.remakes, *np.flatnonzero(self.gains)[:1].tolist())
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -155,10 +160,10 @@ def _run_chunk(
     fed: Feed | None,
     length: int,
 ) -> float:
-    """Take up to ``length`` steps, none beyond the next remake or the epoch; return the seconds of one."""
+    """Take up to ``length`` steps, none beyond the epoch or a seam of the stage; return the seconds of one."""
     first = position.epoch * len(rows)
     stop = min(position.step + length, len(rows))
-    following = [at - first for at in stage.remakes if position.step < at - first < stop]
+    following = [at - first for at in stage.seams if position.step < at - first < stop]
     here = slice(position.step, min([stop, *following]))
     there = slice(first + here.start, first + here.stop)
     started = time.monotonic()

@@ -97,7 +97,7 @@ class Program:
         self.optimizer.build(self.trainable)
         self._averaged = [v for v in model.variables if average and "float" in v.dtype]
         self._averages = [tf.Variable(v.numpy(), trainable=False) for v in self._averaged]
-        self.masks = [tf.Variable(tf.ones(one.variable.shape), trainable=False) for one in self.prunable]
+        self.masks = [tf.Variable(tf.ones(one.variable.shape, tf.bool), trainable=False) for one in self.prunable]
         self._forward = with_features(model, [hint.student for hint in objective.hints]) if objective.hints else model
         self._variables = {
             **{f"model/{i}": v for i, v in enumerate(model.variables)},
@@ -149,11 +149,11 @@ class Program:
     def hold(self, masks: Mapping[str, np.ndarray]) -> None:
         """From now on keep at zero, after every update, what ``masks`` cut."""
         for one, held in zip(self.prunable, self.masks, strict=True):
-            held.assign(masks[one.name].astype(np.float32))
+            held.assign(masks[one.name])
 
     def held(self) -> dict[str, np.ndarray]:
         """Return the masks that `hold` set."""
-        return {one.name: tf.cast(held, tf.bool).numpy() for one, held in zip(self.prunable, self.masks, strict=True)}
+        return {one.name: stored(held).numpy() for one, held in zip(self.prunable, self.masks, strict=True)}
 
     def finite(self) -> bool:
         """Say whether no trained variable holds NaN or infinity."""
@@ -221,7 +221,8 @@ class Program:
             valid: (steps, batch) float32, 0 for filling.
             rates: (steps,) learning rates.
             strengths: (steps,) factors of the pressure's gradient.
-            gains: (steps,) how far the running average moves towards the variables after each step.
+            gains: (steps,) how far the running average moves towards the variables after each step;
+                all zero, or none: steps that take no average are a program of their own.
             fed: what `feed` returned for these rows, or for more of which these come next.
 
         Returns:
@@ -230,10 +231,11 @@ class Program:
         """
         steps = len(rows)
         missing = CHUNK_STEPS - steps  # one shape, so one compilation
-        plan = [
+        plan: list[np.ndarray | None] = [
             np.concatenate([part, np.zeros((missing, *part.shape[1:]), part.dtype)]) if missing else part
-            for part in (rows, valid, rates, strengths, gains)
+            for part in (rows, valid, rates, strengths)
         ]
+        plan.append(np.pad(gains, (0, missing)) if gains.any() else None)
         chunk = self._chunk if fed is None else self._fed_chunk
         try:
             with telling_what_was_read():
@@ -259,7 +261,8 @@ class Program:
             drawn = {} if fed is None else next(fed)
             stored, labels, example_weight, here = self._gather(rows[i], x, y, weight, targets, drawn)
             inputs = self.data.scale(stored)
-            return i + 1, sums + step(inputs, labels, example_weight * valid[i], here, strengths[i], gains[i])
+            gain = None if gains is None else gains[i]
+            return i + 1, sums + step(inputs, labels, example_weight * valid[i], here, strengths[i], gain)
 
         # Not tf.range: XLA would compile the program anew for every number of steps.
         start = (tf.constant(0), tf.zeros(len(self.objective.terms) + 1))
@@ -328,9 +331,10 @@ class Program:
         strength = self.optimizer.scale_loss(strength) / self.replicas  # as the gradients are
         self.optimizer.apply(self._pressed(gradients, strength), self.trainable)
         for one, mask in zip(self.prunable, self.masks, strict=True):
-            one.variable.assign(one.variable * mask)
-        for variable, average in zip(self._averaged, self._averages, strict=True):
-            average.assign_add(gain * (variable.value - average))
+            one.variable.assign(tf.where(mask, one.variable.value, 0.0))
+        if gain is not None:
+            for variable, average in zip(self._averaged, self._averages, strict=True):
+                average.assign_add(gain * (variable.value - average))
 
     def _pressed(self, gradients, strength):
         if self.pressure is None:

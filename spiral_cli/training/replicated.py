@@ -114,7 +114,7 @@ class ReplicatedProgram(Program):
             # The loop stays outside of `run`: inside, an update cannot wait for the other replicas.
             self.optimizer.learning_rate.assign(rates[i])
             drawn = {} if fed is None else self._drawn([next(feed) for feed in fed])
-            plan = rows[i], valid[i], strengths[i], gains[i]
+            plan = rows[i], valid[i], strengths[i], None if gains is None else gains[i]
             with self.tracing(self.precision):
                 self._strategy.run(self._share, (x, y, weight, targets, drawn, *plan))
             return (i + 1,)
