@@ -45,7 +45,7 @@ class Source:
 
 @datasets.register("tfds", needs=("path",), streams=True)
 def tfds(settings: Data) -> Raw:
-    """A version folder that tensorflow-datasets has prepared as TFRecord, such as tensorflow_datasets/cifar10/3.0.2."""
+    """A version folder that tensorflow-datasets has prepared as TFRecord, such as cifar10/3.0.2."""
     root = root_path(settings)
     own = {part: open_source(path) for part, path in own_paths(settings).items()}
     sources = ({part: open_source(root) for part in PARTS} if root else {}) | own
