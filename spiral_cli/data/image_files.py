@@ -1,10 +1,10 @@
-"""Class folders of image files: which files there are, and their decoding by Pillow."""
+"""Class folders of image files: which files there are; and the decoding of images, from files or bytes, by Pillow."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -56,25 +56,37 @@ def class_images(folder: Path) -> dict[str, list[Path]]:
 
 
 def read_image(file: Path, use: Callable[[Image.Image], T]) -> T:
-    """Open an image file and return what ``use`` makes of it.
+    """Open an image file and return what ``use`` makes of it; raises as `using`."""
+    return using(lambda: Image.open(file), use, str(file))
+
+
+def using(opening: Callable[[], Image.Image], use: Callable[[Image.Image], T], name: str) -> T:
+    """Return what ``use`` makes of the image that ``opening`` gives; messages call it ``name``.
 
     Raises:
-        MissingError: the file is no image that Pillow can read, or is damaged.
+        MissingError: it is no image that Pillow can read, or is damaged.
     """
     try:
-        with Image.open(file) as image:
+        with opening() as image:
             return use(image)
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise MissingError(f"{file} cannot be read as an image ({error}); replace or remove it") from error
+        raise MissingError(f"{name} cannot be read as an image ({error}); replace or remove it") from error
 
 
-def look(image: Image.Image) -> tuple[tuple[int, int], bool]:
-    """Return ((height, width), whether the image is grey)."""
+class Look(NamedTuple):
+    """What an image's head says: (height, width), and whether it is grey."""
+
+    size: tuple[int, int]
+    grey: bool
+
+
+def look(image: Image.Image) -> Look:
+    """Return size and colour of an image."""
     grey = image.mode in GREY
     if image.mode == "P":  # as every GIF: the colours used decide
         pixels = np.asarray(image.convert("RGB"))
         grey = bool((pixels == pixels[..., :1]).all())
-    return (image.height, image.width), grey
+    return Look((image.height, image.width), grey)
 
 
 def decode(image: Image.Image, channels: int, size: tuple[int, int]) -> np.ndarray:
@@ -88,29 +100,37 @@ def decode(image: Image.Image, channels: int, size: tuple[int, int]) -> np.ndarr
 
 
 def common_shape(
-    files: Sequence[Path], channels: int | None, size: tuple[int, int] | None
+    looks: Iterable[tuple[str, Look]], channels: int | None, size: tuple[int, int] | None
 ) -> tuple[int, tuple[int, int]]:
-    """Return (channels, (height, width)) that all ``files`` are to have, reading their heads only.
+    """Return (channels, (height, width)) that all images are to have.
 
     Grey where all are grey, else 3 channels; their own size where they agree.
 
+    Args:
+        looks: name and `Look` of each image, at least one; not drawn where all is stated.
+        channels: as stated, or None.
+        size: (height, width) as stated, or None.
+
     Raises:
-        MissingError: a file cannot be read, or sizes differ and ``size`` is None.
+        MissingError: an image cannot be read, or sizes differ and ``size`` is None.
     """
     if channels is not None and size is not None:
         return channels, size
-    looks = [read_image(file, look) for file in files]
-    if channels is None:
-        channels = 1 if all(grey for _, grey in looks) else 3
-    if size is None:
-        size = looks[0][0]
-        for file, (other, _) in zip(files, looks, strict=True):
-            if other != size:
-                raise MissingError(
-                    f"images differ in height x width: {files[0]} has {size[0]}x{size[1]}, {file} "
-                    f"{other[0]}x{other[1]}; set data.image_size: [height, width]"
-                )
-    return channels, size
+    looks = iter(looks)
+    first, (own, all_grey) = next(looks)
+    for name, (other, grey) in looks:
+        all_grey = all_grey and grey
+        if size is None and other != own:
+            raise MissingError(
+                f"images differ in height x width: {first} has {own[0]}x{own[1]}, {name} "
+                f"{other[0]}x{other[1]}; set data.image_size: [height, width]"
+            )
+    return channels or (1 if all_grey else 3), size or own
+
+
+def look_at_files(files: Iterable[Path]) -> Iterable[tuple[str, Look]]:
+    """Yield name and `Look` of each file, reading heads only; raises as `read_image`."""
+    return ((str(file), read_image(file, look)) for file in files)
 
 
 def stream_files(files: Sequence[Path], root: Path, channels: int, size: tuple[int, int]) -> Stream:

@@ -11,7 +11,7 @@ from spiral_cli.data.builder import call_data_builder
 from spiral_cli.data.images import check_scale, convert_channels, resize, standard_images
 from spiral_cli.data.labels import Labels, class_weights, read_labels
 from spiral_cli.data.preprocessing import Preprocessing, scaling
-from spiral_cli.data.raw import Arrays, Raw
+from spiral_cli.data.raw import Arrays, Raw, stated_size
 from spiral_cli.data.splits import Dataset, Split, complete
 from spiral_cli.data.stratify import subset
 from spiral_cli.data.stream import Stream
@@ -110,8 +110,11 @@ def streamed(settings: Data, nbytes: int) -> bool:
 
 def prepare(arrays: Arrays, settings: Data) -> Split:
     """Return checked arrays with the recipe's channels and size."""
-    size = None if settings.image_size is None else (settings.image_size[0], settings.image_size[1])
-    x = arrays.x if isinstance(arrays.x, Stream) else resize(convert_channels(arrays.x, settings.channels), size)
+    x = (
+        arrays.x
+        if isinstance(arrays.x, Stream)
+        else resize(convert_channels(arrays.x, settings.channels), stated_size(settings))
+    )
     assert arrays.weight is not None  # check_arrays has filled it in
     return Split(x, arrays.y, arrays.weight, arrays.known_as)
 

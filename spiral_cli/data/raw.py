@@ -13,6 +13,11 @@ from spiral_cli.errors import MissingError, UsageError
 from spiral_cli.recipe.schema import Data
 
 PARTS = ("train", "validation", "test")
+NAMES = {  # what folders, files and splits of each part are called
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val"),
+    "test": ("test", "testing"),
+}
 
 
 @dataclass(frozen=True)
@@ -93,3 +98,8 @@ def own_paths(settings: Data) -> dict[str, Path]:
     """
     stated = {name: getattr(settings, name) for name in PARTS}
     return {name: existing(path, name) for name, path in stated.items() if isinstance(path, str)}
+
+
+def stated_size(settings: Data) -> tuple[int, int] | None:
+    """Return the recipe's (height, width), or None where images keep theirs."""
+    return None if settings.image_size is None else (settings.image_size[0], settings.image_size[1])

@@ -46,7 +46,9 @@ class Data(Section):
     builder: Builder | None = Field(
         default=None, description="package.module:function that returns arrays; instead of format"
     )
-    path: Path | None = Field(default=None, description="folder or file, relative to the recipe")
+    path: Path | None = Field(
+        default=None, description="folder or file (of tfrecord also a pattern), relative to the recipe"
+    )
     train: Path | None = Field(default=None, description="the train part where it has a path of its own")
     validation: Annotated[
         Annotated[Path, Tag("<text>")] | Annotated[float, Field(gt=0.0, lt=1.0), Tag("<number>")],

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+from record_files import encoded, example, write_shards
 from small_runs import PATTERNS, X_TEST, Y_TEST, X, Y, assert_sound, run, write_recipe
 
 from spiral_cli.errors import MissingError
@@ -19,6 +20,8 @@ def pictures(tmp_path):
             place = tmp_path / "images" / part / f"class {label}"
             place.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image[..., 0]).save(place / f"{number:03}.png")
+        records = [example(image=encoded(image), label=int(label)) for image, label in zip(images, labels, strict=True)]
+        write_shards(tmp_path / "shards", part, records)
     return tmp_path
 
 
@@ -33,11 +36,13 @@ def recipe(folder, data=(), distill=()):
     return path
 
 
-def test_streamed_or_held_the_student_is_the_same_to_the_last_bit(pictures):
+@pytest.mark.parametrize("source", [("image_folder", "images"), ("tfrecord", "shards")])
+def test_streamed_or_held_the_student_is_the_same_to_the_last_bit(pictures, source):
     assert PATTERNS.shape[0] == 3
-    _, held = run(recipe(pictures, {"stream": False}), "held")
+    data = dict(zip(("format", "path"), source, strict=True))
+    _, held = run(recipe(pictures, {**data, "stream": False}), "held")
     told = []
-    report, streamed = run(recipe(pictures, {"stream": True}), "streamed", listen=told.append)
+    report, streamed = run(recipe(pictures, {**data, "stream": True}), "streamed", listen=told.append)
     assert any("GB of images stay on disk and are read in every epoch (data.stream is true)" in str(e) for e in told)
     assert_sound(report, streamed)
     import keras
@@ -45,7 +50,7 @@ def test_streamed_or_held_the_student_is_the_same_to_the_last_bit(pictures):
     for one, other in zip(*(keras.models.load_model(r.student).weights for r in (held, streamed)), strict=True):
         np.testing.assert_array_equal(one.numpy(), other.numpy())
     # Resuming the other way is the same run: nothing is trained again.
-    again, _ = run(recipe(pictures, {"stream": False}), "streamed")
+    again, _ = run(recipe(pictures, {**data, "stream": False}), "streamed")
     assert again["rounds"] == report["rounds"]
 
 

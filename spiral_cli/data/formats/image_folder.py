@@ -7,17 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from spiral_cli.data.image_files import class_folders, class_images, common_shape, stream_files
-from spiral_cli.data.raw import Arrays, Raw, own_paths, root_path
+from spiral_cli.data.image_files import class_folders, class_images, common_shape, look_at_files, stream_files
+from spiral_cli.data.raw import NAMES, Arrays, Raw, own_paths, root_path, stated_size
 from spiral_cli.errors import MissingError
 from spiral_cli.recipe.schema import Data
 from spiral_cli.registry import datasets
-
-FOLDERS = {
-    "train": ("train", "training"),
-    "validation": ("validation", "valid", "val"),
-    "test": ("test", "testing"),
-}
 
 
 @datasets.register("image_folder", needs=("path",), streams=True)
@@ -29,8 +23,8 @@ def image_folder(settings: Data) -> Raw:
     classes = agreed_classes(images)
     files = {part: [file for name in classes for file in by_class[name]] for part, by_class in images.items()}
     y = {part: np.repeat(classes, [len(by_class[name]) for name in classes]) for part, by_class in images.items()}
-    stated = None if settings.image_size is None else (settings.image_size[0], settings.image_size[1])
-    channels, size = common_shape([file for part in files.values() for file in part], settings.channels, stated)
+    every = (file for part in files.values() for file in part)
+    channels, size = common_shape(look_at_files(every), settings.channels, stated_size(settings))
     x = {part: stream_files(files[part], folders[part], channels, size) for part in files}
     return Raw.of({part: Arrays(x[part], y[part]) for part in files}, classes)
 
@@ -46,9 +40,9 @@ def find_parts(root: Path) -> dict[str, Path]:
     if not root.is_dir():
         raise MissingError(f"data.path: {root} is a file; image_folder reads a folder with one folder for each class")
     below = {folder.name.lower(): folder for folder in class_folders(root)}
-    if not any(name in below and class_folders(below[name]) for name in FOLDERS["train"]):
+    if not any(name in below and class_folders(below[name]) for name in NAMES["train"]):
         return {"train": root}
-    return {part: below[name] for part, names in FOLDERS.items() for name in reversed(names) if name in below}
+    return {part: below[name] for part, names in NAMES.items() for name in reversed(names) if name in below}
 
 
 def agreed_classes(images: Mapping[str, Mapping[str, Sequence[Path]]]) -> list[str]:
