@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import sys
@@ -18,6 +19,7 @@ import numpy as np
 from workloads import BATCH, CLASSES, build, examples, scaled
 
 SPARSITY = 0.9
+TAIL = 0.2
 # jit_compile and steps_per_execution; the first is what Keras does when asked for nothing.
 FITS: dict[str, tuple[str | bool, int]] = {
     "fit": ("auto", 1),
@@ -56,7 +58,10 @@ def distiller_epoch(name: str, x: np.ndarray, y: np.ndarray) -> Epoch:
 
 
 def spiral_epoch(name: str, x: np.ndarray, y: np.ndarray) -> Epoch:
-    """Return one epoch of spiral's loop: masks, distillation, pressure, averaging, deterministic operations."""
+    """Return one epoch of spiral's loop: masks, distillation, pressure, deterministic operations, averaging at its end.
+
+    The average runs over the last fifth, as in a round of the default recipe.
+    """
     import tensorflow as tf
 
     from spiral_cli import registry
@@ -70,7 +75,7 @@ def spiral_epoch(name: str, x: np.ndarray, y: np.ndarray) -> Epoch:
     from spiral_cli.training.jit import choose_jit
     from spiral_cli.training.objective import Objective
     from spiral_cli.training.optimizers import make_optimizer
-    from spiral_cli.training.plan import epoch_rows
+    from spiral_cli.training.plan import average_gains, epoch_rows
     from spiral_cli.training.program import CHUNK_STEPS, Program
 
     use_device("cpu", 0)
@@ -100,10 +105,12 @@ def spiral_epoch(name: str, x: np.ndarray, y: np.ndarray) -> Epoch:
 
     def epoch() -> None:
         rows, valid = epoch_rows(len(x), BATCH, (0, 1), next(count))
-        for start in range(0, len(rows), CHUNK_STEPS):
-            part = slice(start, start + CHUNK_STEPS)
-            steps = len(rows[part])
-            program.run(rows[part], valid[part], np.full(steps, 1e-3, "f4"), *np.full((2, steps), 1e-4, "f4"))
+        steps = len(rows)
+        rates, strengths, gains = np.full(steps, 1e-3, "f4"), np.full(steps, 1e-4, "f4"), average_gains(steps, TAIL)
+        tail = int(np.flatnonzero(gains)[0])
+        starts = sorted({*range(0, steps, CHUNK_STEPS), tail, steps})
+        for part in itertools.starmap(slice, itertools.pairwise(starts)):
+            program.run(rows[part], valid[part], rates[part], strengths[part], gains[part])
 
     return epoch
 
