@@ -24,6 +24,7 @@ from spiral_cli.training.halves import halves, separable
 from spiral_cli.training.inference import as_written
 from spiral_cli.training.normalization import fused_normalizations
 from spiral_cli.training.objective import Objective
+from spiral_cli.training.pooling import late_biases
 from spiral_cli.training.recalibrate import Recalibration
 from spiral_cli.training.winograd import quick_convolutions
 
@@ -112,10 +113,12 @@ class Program:
         self._on_disk: dict[str, np.ndarray] = {}
         # Where the step is not compiled whole, a CPU is faster with the update, some ten passes over
         # every weight, in one by XLA; with convolutions of fewer multiplications; with
-        # batch normalisation as one operation; and in halves.
+        # batch normalisation as one operation; with biases after pooling; and in halves.
         self._in_parts = not jit and not tf.config.get_visible_devices("GPU")
         self._in_halves = self._in_parts and separable(model)
         self._ways: tuple[Way, ...] = (quick_convolutions, fused_normalizations) if self._in_parts else ()
+        if self._in_parts and not objective.hints:  # which may want what lies between
+            self._ways += (late_biases,)
         self._compile(jit)
 
     def _compile(self, jit: bool) -> None:
