@@ -298,39 +298,40 @@ class Program:
             targets = {**targets, **self.online(inputs)}
         return self.objective.per_example(outputs, y, targets, self.projections)
 
-    def _side_by_side(self, inputs, y, targets) -> list[tf.Tensor]:
-        """Return the training's `terms` of a whole batch, computed in halves where that is the same."""
-        if not self._in_halves or inputs.shape[0] % 2:
-            return self.terms(inputs, y, targets, True)
-        split = zip(halves(inputs), halves(y), *(halves(value) for value in targets.values()), strict=True)
-        both = [self.terms(x, labels, dict(zip(targets, rest, strict=True)), True) for x, labels, *rest in split]
-        return [tf.concat(parts, axis=0) for parts in zip(*both, strict=True)]
-
     def _step(self, inputs, y, weight, targets, strength, gain, total=None) -> tf.Tensor:
-        gradients, sums = self._differentiate(inputs, y, weight, targets, total)
-        self._update(gradients, strength, gain)
-        return sums
+        """Take a step on this replica's examples; ``total`` is the weight of those of all replicas."""
+        total = tf.reduce_sum(weight) if total is None else total
+        parts = [(inputs, y, weight, targets)]
+        if self._in_halves and inputs.shape[0] % 2 == 0:
+            names, values = list(targets), [halves(value) for value in targets.values()]
+            both = zip(halves(inputs), halves(y), halves(weight), *values, strict=True)
+            parts = [(x, labels, weights, dict(zip(names, rest, strict=True))) for x, labels, weights, *rest in both]
+        found = [self._differentiate(*part, total, tf.constant(1.0 / (self.replicas * len(parts)))) for part in parts]
+        self._update([gradients for gradients, _ in found], strength, gain)
+        return tf.add_n([sums for _, sums in found])
 
-    def _differentiate(self, inputs, y, weight, targets, total):
-        """Return the gradients of the loss, and sums of its terms over examples, then of their weights.
+    def _differentiate(self, inputs, y, weight, targets, total, share):
+        """Return the gradients of a part of the loss, and sums of its terms over examples, then of their weights.
 
         Args:
-            inputs, y, weight, targets: of this replica's examples.
-            total: of the weights of the examples of all replicas; None where there is one.
+            inputs, y, weight, targets: of the examples of this part.
+            total: of the weights of all parts' examples.
+            share: of the model's own regularisation.
         """
         with tf.GradientTape() as tape:
             with self._tracing_a_step():
-                terms = self._side_by_side(inputs, y, targets)
+                terms = self.terms(inputs, y, targets, True)
             loss = weighted_mean(terms[0], weight, total)
             if self._forward.losses:  # the model's own regularisation
-                loss += tf.add_n([tf.cast(one, tf.float32) for one in self._forward.losses]) / self.replicas
+                loss += share * tf.add_n([tf.cast(one, tf.float32) for one in self._forward.losses])
             scaled = self.optimizer.scale_loss(loss)  # itself, but for float16
         gradients = tape.gradient(scaled, [v.value for v in self.trainable])
         sums = tf.stack([*(tf.reduce_sum(weight * term) for term in terms), tf.reduce_sum(weight)])
         return [None if g is None else tf.convert_to_tensor(g) for g in gradients], sums
 
-    def _apply(self, gradients, strength, gain) -> None:
-        """Update all variables: pressure, optimizer, masks, running average."""
+    def _apply(self, parts, strength, gain) -> None:
+        """Update all variables by the sum of the parts' gradients: pressure, optimizer, masks, running average."""
+        gradients = [None if g[0] is None else tf.add_n(g) for g in zip(*parts, strict=True)]
         strength = self.optimizer.scale_loss(strength) / self.replicas  # as the gradients are
         self.optimizer.apply(self._pressed(gradients, strength), self.trainable)
         for one, mask in zip(self.prunable, self.masks, strict=True):

@@ -141,10 +141,10 @@ class ReplicatedProgram(Program):
         # Replicas are traced in turns, each up to where it waits for the others: `_steps` does it for all.
         return nullcontext()
 
-    def _apply(self, gradients, strength, gain) -> None:
+    def _apply(self, parts, strength, gain) -> None:
         if self.precision == "mixed_float16":
-            gradients = finite_together(gradients)
-        super()._apply(gradients, strength, gain)
+            parts = [finite_together(gradients) for gradients in parts]
+        super()._apply(parts, strength, gain)
 
 
 def shares(plan: np.ndarray, replicas: int, fill: Literal["wrap", "constant"]) -> np.ndarray:
