@@ -22,9 +22,11 @@ from spiral_cli.pruning.prunable import Prunable
 from spiral_cli.training.arrays import Feed, TrainingData
 from spiral_cli.training.halves import halves, separable
 from spiral_cli.training.inference import as_written
+from spiral_cli.training.layer_norm import quick_layer_norms
 from spiral_cli.training.normalization import fused_normalizations
 from spiral_cli.training.objective import Objective
 from spiral_cli.training.pooling import late_biases
+from spiral_cli.training.products import matrix_products
 from spiral_cli.training.recalibrate import Recalibration
 from spiral_cli.training.winograd import quick_convolutions
 
@@ -33,6 +35,8 @@ State = dict[str, np.ndarray]
 Pressure = Callable[[tf.Tensor], tf.Tensor]
 Online = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 Way = Callable[[keras.Model], AbstractContextManager[None]]
+# On a CPU, where a step is not compiled whole.
+QUICKER: tuple[Way, ...] = (quick_convolutions, fused_normalizations, matrix_products, quick_layer_norms)
 
 
 def lookup(targets: Mapping[str, tf.Tensor], rows: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -112,11 +116,10 @@ class Program:
         self.targets: dict[str, tf.Tensor] = {}
         self._on_disk: dict[str, np.ndarray] = {}
         # Where the step is not compiled whole, a CPU is faster with the update, some ten passes over
-        # every weight, in one by XLA; with convolutions of fewer multiplications; with
-        # batch normalisation as one operation; with biases after pooling; and in halves.
+        # every weight, in one by XLA; with other operations for some layers; and in halves.
         self._in_parts = not jit and not tf.config.get_visible_devices("GPU")
         self._in_halves = self._in_parts and separable(model)
-        self._ways: tuple[Way, ...] = (quick_convolutions, fused_normalizations) if self._in_parts else ()
+        self._ways: tuple[Way, ...] = QUICKER if self._in_parts else ()
         if self._in_parts and not objective.hints:  # which may want what lies between
             self._ways += (late_biases,)
         self._compile(jit)

@@ -18,8 +18,8 @@ import tensorflow as tf
 from spiral_cli.hooks import hooked
 from spiral_cli.training.arrays import Feed
 from spiral_cli.training.inference import in_inference
+from spiral_cli.training.normalization import fused_normalizations
 from spiral_cli.training.program import Program
-from spiral_cli.training.winograd import quick_convolutions
 
 SUM, MEAN = tf.distribute.ReduceOp.SUM, tf.distribute.ReduceOp.MEAN
 
@@ -47,7 +47,7 @@ class ReplicatedProgram(Program):
         jit = jit and not normalizations(self.model)
         tpu = isinstance(self._strategy, tf.distribute.TPUStrategy)
         self._in_halves = self._in_halves and not tpu
-        quick = (quick_convolutions,) if self._in_parts and not tpu else ()
+        quick = tuple(way for way in self._ways if way is not fused_normalizations and not tpu)
         self._ways = (*quick, synchronized, own_randomness)
         self._chunk = self._fed_chunk = tf.function(self._steps)
         self._update = self._apply
