@@ -22,7 +22,7 @@ def largest(logits: np.ndarray, count: int, temperature: float) -> dict[str, np.
         temperature: T at which the remaining mass is taken.
 
     Returns:
-        `INDICES` (n, count) int32; `VALUES` (n, count) float16, relative to the largest; `REST` (n,)
+        `INDICES` (n, count) uint16, for more than 65,536 classes int32; `VALUES` (n, count) float16, relative to the largest; `REST` (n,)
         float16, log Σ exp(z / T) over the other classes, the largest logit at 0.
     """
     z = logits.astype(np.float32) - logits.max(axis=-1, keepdims=True)
@@ -31,7 +31,7 @@ def largest(logits: np.ndarray, count: int, temperature: float) -> dict[str, np.
     np.put_along_axis(mass, indices, 0.0, axis=-1)
     rest = np.log(np.maximum(mass.sum(axis=-1), np.finfo(np.float32).tiny))
     return {
-        INDICES: indices.astype(np.int32),
+        INDICES: indices.astype(np.uint16 if z.shape[1] <= 1 << 16 else np.int32),
         VALUES: np.take_along_axis(z, indices, axis=-1).astype(np.float16),
         REST: rest.astype(np.float16),
     }
@@ -42,7 +42,7 @@ def spread(top: Mapping[str, tf.Tensor], classes: int, temperature: float) -> tf
 
     Their softmax at ``temperature`` has the teacher's own probabilities at the kept classes.
     """
-    indices, values = top[INDICES], tf.cast(top[VALUES], tf.float32)
+    indices, values = tf.cast(top[INDICES], tf.int32), tf.cast(top[VALUES], tf.float32)
     batch, count = indices.shape
     others = temperature * (tf.cast(top[REST], tf.float32) - np.log(classes - count))  # (batch,)
     rows = tf.repeat(tf.range(batch)[:, None], count, axis=1)
