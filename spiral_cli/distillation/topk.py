@@ -22,8 +22,9 @@ def largest(logits: np.ndarray, count: int, temperature: float) -> dict[str, np.
         temperature: T at which the remaining mass is taken.
 
     Returns:
-        `INDICES` (n, count) uint16, for more than 65,536 classes int32; `VALUES` (n, count) float16, relative to the largest; `REST` (n,)
-        float16, log Σ exp(z / T) over the other classes, the largest logit at 0.
+        `INDICES` (n, count) uint16, int32 for more than 65,536 classes; `VALUES` (n, count) float16,
+        relative to the largest; `REST` (n,) float16, log Σ exp(z / T) over the other classes, the
+        largest logit at 0.
     """
     z = logits.astype(np.float32) - logits.max(axis=-1, keepdims=True)
     indices = np.argpartition(-z, count - 1, axis=-1)[:, :count]
