@@ -107,7 +107,10 @@ def test_two_come_to_the_losses_masks_and_decisions_of_one(place, way):
 
 
 def test_a_killed_worker_ends_the_run_and_the_same_command_goes_on_to_the_same_bytes(place):
-    longer = ("--run", "killed", "--workers", "2", "--teacher-from", "two", "--set", "train.epochs=40")
+    longer = (
+        *("--run", "killed", "--workers", "2", "--teacher-from", "two"),
+        *("--set", "train.epochs=40", "--set", "prune.schedule.rounds=1"),
+    )
     process = spiral(place, *longer)
     checkpoint = place / "killed/rounds/01/attempt-1.spiral"
     for _ in range(600):
@@ -121,11 +124,10 @@ def test_a_killed_worker_ends_the_run_and_the_same_command_goes_on_to_the_same_b
     assert "worker 1 ended with -9" in error
     ended(spiral(place, *longer))
     ended(spiral(place, *longer[:1], "whole", *longer[2:]))
-    for number in (1, 2):
-        ours, _ = read_state(place / f"killed/rounds/{number:02}/state.spiral")
-        theirs, _ = read_state(place / f"whole/rounds/{number:02}/state.spiral")
-        for name, value in theirs.items():
-            np.testing.assert_array_equal(ours[name], value, err_msg=name)
+    ours, _ = read_state(place / "killed/rounds/01/state.spiral")
+    theirs, _ = read_state(place / "whole/rounds/01/state.spiral")
+    for name, value in theirs.items():
+        np.testing.assert_array_equal(ours[name], value, err_msg=name)
 
 
 def test_all_workers_stop_where_one_was_asked_to(place):
