@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import platform
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from spiral_cli import __version__, registry
+from spiral_cli import registry
 from spiral_cli.data.stream import Stream
 from spiral_cli.errors import DiskFullError, SpiralError
 from spiral_cli.evaluate import Evaluator, measure_size
@@ -19,7 +17,7 @@ from spiral_cli.export.artifact import Chosen, failed, prove
 from spiral_cli.fitting import refuse_unknown_monitor, rehearse
 from spiral_cli.guard import Row
 from spiral_cli.models.load import load_model
-from spiral_cli.prepare import open_run, other_teacher, refuse_run
+from spiral_cli.prepare import finished_report, open_run, other_teacher, refuse_run
 from spiral_cli.recipe import Recipe
 from spiral_cli.report.build import build_report, rounds_csv
 from spiral_cli.rounds import run_rounds
@@ -31,6 +29,7 @@ from spiral_cli.tasks.task import Task
 from spiral_cli.teacher import TrainedTeacher, refuse_file, refuse_other_data, train_or_load_teacher
 from spiral_cli.together import Place, joined
 from spiral_cli.training.control import Control, TimeIsUp
+from spiral_cli.versions import versions
 
 
 def compress(
@@ -51,8 +50,12 @@ def compress(
     """
     with joined(recipe, run, listen, control) as place:
         run, listen, control = place.run, place.listen, place.control
+        if place.team.size > 1:  # one process alone has looked before TensorFlow was there
+            done = finished_report(recipe, run) if place.team.leads and not fresh else None
+            if control.together.most(done is not None):
+                return done or {}
         task = begin(recipe, place, fresh=fresh, teacher_from=teacher_from)
-        with place.scope():
+        with place.team.scope():
             teacher = train_or_load_teacher(recipe, task, run, listen=listen, control=control)
             bench = set_up(recipe, task, teacher, run, listen=listen, control=control)
             try:
@@ -75,7 +78,7 @@ def train_teacher(
     """
     with joined(recipe, run, listen, control) as place:
         task = begin(recipe, place, fresh=fresh)
-        with place.scope():
+        with place.team.scope():
             teacher = train_or_load_teacher(recipe, task, place.run, listen=place.listen, control=place.control)
         place.end()
         if not place.team.leads:
@@ -112,6 +115,7 @@ def begin(recipe: Recipe, place: Place, *, fresh: bool = False, teacher_from: Pa
         refuse_unknown_monitor(recipe, teacher["metrics"])
     open_run(recipe, run, fresh=fresh, teacher_from=teacher_from)
     place.follow()
+    place.agree(recipe, task.dataset.fingerprint)
     tell_what_is_streamed(task, place.listen)
     return task
 
@@ -211,14 +215,3 @@ def export(kind: str, chosen: Chosen, listen: Listener) -> Mapping[str, Any]:
     except (SpiralError, ValueError, RuntimeError) as error:
         listen(Notice(f"export to {kind} failed: {error}", "warning"))
         return failed(kind, str(error))
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of what decides the result."""
-    found = {"python": platform.python_version(), "spiral": __version__}
-    for package in ("tensorflow", "keras", "numpy"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found

@@ -27,6 +27,8 @@ class DiskFullError(SpiralError):
 class LostWorkerError(SpiralError):
     """A process that trains along has ended; what was finished is on disk."""
 
+    exit_code = 5
+
 
 class UsageError(SpiralError):
     """What was asked for cannot be: a wrong flag, device, model or combination of them."""

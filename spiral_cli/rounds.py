@@ -71,7 +71,7 @@ def turn(bench: Workbench, attempt: Attempt, rows: Sequence[Row], listen: Listen
     """
     checkpoint = bench.run.round(attempt.round).checkpoint(attempt.attempt)
     stage = round_stage(bench, attempt)
-    bench.set_targets(rows)
+    bench.set_targets(rows, control.together)
     masks = begin(bench, rows, stage)
     cut = make_cut(bench, attempt, rows, stage, masks)
     with Writer() as writer:

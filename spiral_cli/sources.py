@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -44,7 +45,7 @@ def data_stamp(recipe: Recipe) -> dict[str, list[int]]:
 
 def stamp(path: Path) -> list[int]:
     """Return [files, bytes, nanoseconds of the latest change] of a file, or of all in a folder or pattern."""
-    named = [path] if path.exists() else path.parent.glob(path.name)
+    named = [path] if path.exists() else [Path(one) for one in glob.glob(str(path))]
     facts = [entry.stat() for entry in (files(path) if path.is_dir() else named) if entry.exists()]
     return [len(facts), sum(one.st_size for one in facts), max((one.st_mtime_ns for one in facts), default=0)]
 

@@ -26,7 +26,7 @@ from spiral_cli.tasks.task import Task
 from spiral_cli.teacher import TrainedTeacher
 from spiral_cli.training.build import make_stage, student_program
 from spiral_cli.training.checkpoint import read_state, remove_states, write_state
-from spiral_cli.training.control import Control
+from spiral_cli.training.control import Control, Together
 from spiral_cli.training.evidence import Collector
 from spiral_cli.training.loop import train_stage
 from spiral_cli.training.plan import stage_seed
@@ -101,11 +101,12 @@ class Workbench:
                 return [one["row"] for one in records[:number]]
         return [one["row"] for one in records]
 
-    def set_targets(self, rows: Sequence[Row]) -> None:
+    def set_targets(self, rows: Sequence[Row], together: Together) -> None:
         """Give the program the targets of the round after ``rows``, by the recipe's teacher policy."""
         cached: Mapping[str, np.ndarray] = {}
         if self.recipe.distill.targets == "cached":
             numbers = teacher_rounds(self.recipe.distill.teacher, rows, self.teacher.metrics, self.recipe)
+            together.agree("whom the student learns from", str(numbers))
             cached = self.lessons.targets(numbers, self.take)
         self.program.set_targets({**cached, **self.features})
 
@@ -189,7 +190,7 @@ def _distil_dense(bench: Workbench, same: bool, listen: Listener, control: Contr
         epochs = recipe.student.epochs or recipe.train.epochs
         stage = make_stage(bench.task, recipe.train, epochs, kind="dense", title="dense student", key=(recipe.seed, 1))
         bench.program.reset([v.numpy() for v in bench.model.variables], stage_seed(stage.key))
-        bench.set_targets([])
+        bench.set_targets([], control.together)
         with Writer() as writer:
             trained = train_stage(bench.program, stage, checkpoint, writer, listen=listen, control=control)
     metrics = bench.evaluator.metrics(bench.task.dataset.validation)

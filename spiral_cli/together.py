@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from spiral_cli.errors import InterruptedRun
 from spiral_cli.events import Listener, Notice, silent
 from spiral_cli.recipe import Recipe
+from spiral_cli.recipe.digest import student_digest
 from spiral_cli.run import RunFolder, write_bytes
-from spiral_cli.training.control import Control
+from spiral_cli.sources import model_sums
+from spiral_cli.training.control import Control, TimeIsUp
 from spiral_cli.training.team import Team, form_team
+from spiral_cli.versions import versions
 
 
 @dataclass(frozen=True)
@@ -36,10 +40,6 @@ class Place:
     listen: Listener
     control: Control
 
-    def scope(self) -> AbstractContextManager:
-        """Return a context in which variables are made on every device, by all processes alike."""
-        return self.team.strategy.scope() if self.team.replicas > 1 else nullcontext()
-
     def follow(self) -> None:
         """Send what the leader's run folder holds to the others; all call it once it is opened."""
         team, run = self.team, self.run
@@ -50,6 +50,25 @@ class Place:
             content = team.shared((run.root / name).read_bytes() if team.leads else b"")
             if not team.leads:
                 write_bytes(run.root / name, content)
+
+    def agree(self, recipe: Recipe, data: Callable[[], str]) -> None:
+        """Return if all work from the same recipe, data and models by the same versions.
+
+        Args:
+            recipe: of this process.
+            data: gives the digest of its data.
+
+        Raises:
+            SpiralError: one does not.
+        """
+        if self.team.size > 1:
+            for what, facts in (
+                ("the recipe", student_digest(recipe)),
+                ("the data", data()),
+                ("the files of models", model_sums(recipe)),
+                ("the versions", versions()),
+            ):
+                self.team.agree(what, json.dumps(facts, sort_keys=True))
 
     def end(self) -> None:
         """Wait until all are here: who leaves earlier would be missed."""
@@ -81,13 +100,22 @@ def joined(recipe: Recipe, run: RunFolder, listen: Listener, control: Control) -
         with run.claimed(), team.missing_none():
             if team.replicas > 1:
                 listen(Notice(described(team)))
-            yield Place(team, run, listen, together)
+            yield from leaving_together(Place(team, run, listen, together))
         return
     listen(Notice(f"worker {team.index} of {team.size} follows worker 0, which writes {run.root}"))
     with tempfile.TemporaryDirectory(prefix="spiral-worker-") as folder:
         copy = RunFolder(Path(folder))
         with copy.claimed(), team.missing_none():
-            yield Place(team, copy, silent, together)
+            yield from leaving_together(Place(team, copy, silent, together))
+
+
+def leaving_together(place: Place) -> Iterator[Place]:
+    """Yield the place; where all of them stop, none leaves before the others know."""
+    try:
+        yield place
+    except (InterruptedRun, TimeIsUp):
+        place.end()
+        raise
 
 
 def described(team: Team) -> str:

@@ -11,12 +11,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import IO
 
 from spiral_cli.cli.output import Output
+from spiral_cli.errors import LostWorkerError, UsageError
 
 GRACE_SECONDS = 60.0  # for the others to end by themselves after one did
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+MARK = "SPIRAL_WORKER"  # in the environment of a process that was started here
 
 
 def run_workers(arguments: Sequence[str], count: int, output: Output) -> int:
@@ -25,24 +28,44 @@ def run_workers(arguments: Sequence[str], count: int, output: Output) -> int:
     Its output is this command's. Of the others only errors are shown.
     """
     command = [sys.executable, "-m", "spiral_cli", *arguments]
-    with tempfile.TemporaryDirectory(prefix="spiral-workers-") as folder:
-        logs = [open(f"{folder}/{index}", "w+", errors="replace") for index in range(count)]  # noqa: SIM115
-        workers = [
-            start(command, index, one, log) for index, (one, log) in enumerate(zip(hosts(count), logs, strict=True))
-        ]
-        for number in SIGNALS:
-            signal.signal(number, lambda received, _: pass_on(received, workers))
-        code = wait(workers)
-        for index, (worker, log) in enumerate(zip(workers[1:], logs[1:], strict=True), 1):
-            if worker.returncode not in (0, code):
-                log.seek(0)
-                output.complain(f"worker {index} ended with {worker.returncode}\n{log.read().strip()}")
-    return code
+    workers: list[subprocess.Popen] = []
+    for number in SIGNALS:
+        signal.signal(number, lambda received, _: pass_on(received, workers))
+    with ExitStack() as files:
+        logs = [files.enter_context(tempfile.TemporaryFile("w+", errors="replace")) for _ in range(count)]
+        try:
+            for index, (one, log) in enumerate(zip(hosts(count), logs, strict=True)):
+                workers.append(start(command, index, one, log))
+            wait(workers)
+        finally:
+            pass_on(signal.SIGKILL, workers)
+        codes = [worker.returncode for worker in workers]
+        for index, (code, log) in enumerate(zip(codes, logs, strict=True)):
+            log.seek(0)
+            if index and code not in (0, codes[0], LostWorkerError.exit_code):
+                output.complain(f"worker {index} ended with {described(code)}\n{log.read().strip()}")
+    if codes[0] < 0:
+        output.complain(f"worker 0 ended with {described(codes[0])}")
+    return codes[0] if codes[0] >= 0 else 128 - codes[0]
+
+
+def described(code: int) -> str:
+    """Return an exit code, or the name of the signal that ended a process."""
+    return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
 
 
 def is_worker() -> bool:
-    """Say whether this process is one of those that `run_workers` starts."""
-    return "TF_CONFIG" in os.environ
+    """Say whether this process is one of those that `run_workers` starts.
+
+    Raises:
+        UsageError: it is one of other workers.
+    """
+    if MARK not in os.environ and "TF_CONFIG" in os.environ:
+        raise UsageError(
+            "--workers starts processes on this machine, but TF_CONFIG is set: this is one of several workers already; "
+            "leave --workers out, or unset TF_CONFIG"
+        )
+    return MARK in os.environ
 
 
 def distributed(overrides: Sequence[str], workers: int) -> list[str]:
@@ -66,11 +89,16 @@ def hosts(count: int) -> list[dict[str, str]]:
 
 
 def gpus_of(index: int, count: int, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the setting that leaves a worker its share of this machine's GPUs: two cannot use the same one."""
+    """Return the setting that leaves each worker as many of this machine's GPUs: two cannot use the same one.
+
+    Where there are fewer GPUs than workers none has any.
+    """
     visible = environment.get("CUDA_VISIBLE_DEVICES")
     there = [one for one in os.listdir("/dev") if one.startswith("nvidia") and one[6:].isdigit()]
     numbers = [str(i) for i in range(len(there))] if visible is None else [one for one in visible.split(",") if one]
-    return {"CUDA_VISIBLE_DEVICES": ",".join(numbers[index::count])} if numbers else {}
+    each = len(numbers) // count
+    mine = numbers[index * each : (index + 1) * each]
+    return {"CUDA_VISIBLE_DEVICES": ",".join(mine) or "-1"} if numbers else {}
 
 
 def start(command: Sequence[str], index: int, environment: Mapping[str, str], log: IO[str]) -> subprocess.Popen:
@@ -78,7 +106,7 @@ def start(command: Sequence[str], index: int, environment: Mapping[str, str], lo
 
     Each is a group of its own: Ctrl-C reaches this process alone, which passes it on once.
     """
-    surroundings = {**os.environ, **environment}
+    surroundings = {**os.environ, **environment, MARK: str(index)}
     if index == 0:
         return subprocess.Popen(command, env=surroundings, process_group=0)
     none = subprocess.DEVNULL
@@ -90,17 +118,16 @@ def pass_on(received: int, workers: Sequence[subprocess.Popen]) -> None:
     for worker in workers:
         if worker.poll() is None:
             worker.send_signal(received)
+            if received == signal.SIGKILL:
+                worker.wait()
 
 
-def wait(workers: Sequence[subprocess.Popen]) -> int:
-    """Wait for all; once one has ended, the others have `GRACE_SECONDS`. Return the first one's exit code."""
+def wait(workers: Sequence[subprocess.Popen]) -> None:
+    """Wait for all; once one has ended, the others have `GRACE_SECONDS`."""
     deadline = None
     while any(worker.poll() is None for worker in workers):
-        ended = any(worker.poll() is not None for worker in workers)
-        if ended and deadline is None:
+        if deadline is None and any(worker.poll() is not None for worker in workers):
             deadline = time.monotonic() + GRACE_SECONDS
         if deadline is not None and time.monotonic() > deadline:
-            for worker in workers:
-                worker.kill()
+            return
         time.sleep(0.1)
-    return workers[0].returncode

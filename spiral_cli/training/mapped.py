@@ -6,11 +6,13 @@ import errno
 import json
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
+from spiral_cli.errors import SpiralError
 from spiral_cli.run import TEMPORARY, checksum, disk_errors, write_json
 
 SUMS = "sums.json"
@@ -27,27 +29,39 @@ def mapped(folder: Path, rows: int, blocks: Iterable[Block]) -> dict[str, np.mem
     """
     arrays = intact(folder, rows)
     if arrays is None:
-        with disk_errors(folder):
-            publish(folder, lambda place: write(place, rows, blocks))
+        with disk_errors(folder), beside(folder) as making:
+            write(making, rows, blocks)
+            if not placed(making, folder) and intact(folder, rows) is None:
+                # What lies there is damaged. Otherwise another was quicker, and its arrays are the same.
+                with beside(folder) as damaged:
+                    folder.rename(damaged / folder.name)
+                placed(making, folder)
         arrays = intact(folder, rows)
-        assert arrays is not None
+    if arrays is None:
+        raise SpiralError(f"{folder} is damaged as soon as it is written; look after the disk")
     return arrays
 
 
-def publish(folder: Path, make: Callable[[Path], None]) -> None:
-    """Let ``make`` fill a new folder beside ``folder``, then put it there: others may do the same at the same time."""
+@contextmanager
+def beside(folder: Path) -> Iterator[Path]:
+    """Yield a new folder beside ``folder``; what is still in it at the end is removed."""
     making = folder.with_name(f"{TEMPORARY}{secrets.token_hex(4)}-{folder.name}")
     making.mkdir(parents=True)
     try:
-        make(making)
-        shutil.rmtree(folder, ignore_errors=True)
-        try:
-            making.rename(folder)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # another was quicker: its arrays are the same
-                raise
+        yield making
     finally:
         shutil.rmtree(making, ignore_errors=True)
+
+
+def placed(making: Path, folder: Path) -> bool:
+    """Move a folder to its name; say whether the name was free."""
+    try:
+        making.rename(folder)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        return False
+    return True
 
 
 def intact(folder: Path, rows: int) -> dict[str, np.memmap] | None:

@@ -35,6 +35,8 @@ def pairs(model: keras.Model) -> list[Pair]:
     for layer in layers:
         if type(layer) is not keras.layers.Conv2D or layer.activation not in MONOTONE or not layer.use_bias:
             continue
+        if layer.activity_regularizer is not None:  # it sees what the layer gives
+            continue
         made, taken = layer._inbound_nodes, layer._outbound_nodes
         if len(made) != 1 or len(taken) != 1 or id(made[0].outputs[0]) in outputs:
             continue

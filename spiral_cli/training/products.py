@@ -78,11 +78,12 @@ def _attention(layer: keras.layers.MultiHeadAttention) -> Callable[..., Any]:
             return original(query, key, value, attention_mask, training, return_attention_scores, **more)
         query, key, value = (tf.transpose(one, (0, 2, 1, 3)) for one in (query, key, value))  # (B, heads, T, size)
         scores = tf.matmul(query * tf.cast(layer._inverse_sqrt_key_dim, query.dtype), key, transpose_b=True)
+        scores = tf.cast(scores, tf.float32)  # as Keras does: 16 bits are too few for exponents
         if layer._dropout > 0.0:
             weights = layer._dropout_layer(layer._masked_softmax(scores, attention_mask), training=training)
         else:
             weights = tf.nn.softmax(masked(scores, attention_mask))
-        return tf.transpose(tf.matmul(weights, value), (0, 2, 1, 3)), None
+        return tf.transpose(tf.matmul(tf.cast(weights, value.dtype), value), (0, 2, 1, 3)), None
 
     return compute
 

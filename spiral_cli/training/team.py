@@ -6,8 +6,8 @@ import hashlib
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
@@ -35,18 +35,22 @@ class Team:
     Every method that exchanges something is called by all processes at the same point.
 
     Attributes:
-        strategy: TensorFlow's; the default one where a single device trains.
+        strategy: TensorFlow's; None where a single device trains.
         index: of this process among ``size``; the first one leads: it alone writes to the run folder.
     """
 
-    strategy: tf.distribute.Strategy = field(default_factory=tf.distribute.get_strategy)
+    strategy: tf.distribute.Strategy | None = None
     index: int = 0
     size: int = 1
 
     @property
     def replicas(self) -> int:
         """How many devices share a batch."""
-        return self.strategy.num_replicas_in_sync
+        return 1 if self.strategy is None else self.strategy.num_replicas_in_sync
+
+    def scope(self) -> AbstractContextManager:
+        """Return a context in which variables are made on every device, by all processes alike."""
+        return nullcontext() if self.strategy is None else self.strategy.scope()
 
     @property
     def leads(self) -> bool:
@@ -66,8 +70,9 @@ class Team:
             if self.size == 1:
                 raise
             raise LostWorkerError(
-                f"another of the {self.size} workers ended, or cannot be reached; what was finished is in the run "
-                f"folder: start all workers again with the same command to resume ({first_line(error)})"
+                f"another of the {self.size} workers ended, or cannot be reached; its own message says why. What was "
+                "finished is in the run folder: start all workers again with the same command to resume "
+                f"({first_line(error)})"
             ) from error
 
     def most(self, value: float) -> float:
@@ -100,18 +105,19 @@ class Team:
         numbers = np.zeros(-(-length // 2), np.uint16)
         if self.leads:
             numbers.view(np.uint8)[:length] = np.frombuffer(content, np.uint8)
-        for start in range(0, len(numbers), PIECE):
-            numbers[start : start + PIECE] = self._leaders(numbers[start : start + PIECE])
-        return numbers.tobytes()[:length]
+        pieces = np.resize(numbers, (-(-len(numbers) // PIECE), PIECE))  # of one length: one trace
+        return np.concatenate([self._leaders(piece) for piece in pieces] or [numbers]).tobytes()[:length]
 
     def _everyone(self, values: np.ndarray) -> np.ndarray:
         """Return the values (n,) of every process as (size, n); whole numbers to 2^24 are exact."""
+        assert self.strategy is not None
         gathered = _gather(self.strategy, tf.constant(values[None], tf.float32))
         everything = self.strategy.experimental_local_results(gathered)[0].numpy()
         return everything[:: len(everything) // self.size]
 
     def _leaders(self, values: np.ndarray) -> np.ndarray:
         """Return the values (n,) of the process that leads, as `_everyone` passes them on."""
+        assert self.strategy is not None
         mine = values if self.leads else np.zeros_like(values)
         summed = _sum(self.strategy, tf.constant(mine, tf.float32))
         local = self.strategy.experimental_local_results(summed)

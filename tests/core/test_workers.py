@@ -53,6 +53,14 @@ def ended(process: subprocess.Popen, code: int = 0) -> tuple[str, str]:
     return out, error
 
 
+def until(file: Path) -> None:
+    for _ in range(600):
+        if file.exists():
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{file} was not written within a minute")
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("workers")
@@ -113,15 +121,12 @@ def test_a_killed_worker_ends_the_run_and_the_same_command_goes_on_to_the_same_b
     )
     process = spiral(place, *longer)
     checkpoint = place / "killed/rounds/01/attempt-1.spiral"
-    for _ in range(600):
-        if checkpoint.exists():
-            break
-        time.sleep(0.1)
+    until(checkpoint)
     workers = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True).stdout
     os.kill(int(workers.split()[1]), signal.SIGKILL)
-    _, error = ended(process, code=1)
+    _, error = ended(process, code=5)
     assert "another of the 2 workers ended" in error and "to resume" in error
-    assert "worker 1 ended with -9" in error
+    assert "worker 1 ended with SIGKILL" in error
     ended(spiral(place, *longer))
     ended(spiral(place, *longer[:1], "whole", *longer[2:]))
     ours, _ = read_state(place / "killed/rounds/01/state.spiral")
@@ -132,14 +137,27 @@ def test_a_killed_worker_ends_the_run_and_the_same_command_goes_on_to_the_same_b
 
 def test_all_workers_stop_where_one_was_asked_to(place):
     process = spiral(place, "--run", "stopped", "--workers", "2", "--teacher-from", "two", "--set", "train.epochs=4000")
-    for _ in range(600):
-        if (place / "stopped/rounds/01/attempt-1.spiral").exists():
-            break
-        time.sleep(0.1)
+    until(place / "stopped/rounds/01/attempt-1.spiral")
     workers = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True).stdout
     os.kill(int(workers.split()[1]), signal.SIGTERM)
     _, error = ended(process, code=130)
     assert "run the same command again to resume" in error and "--workers 2" in error
+
+
+def test_workers_with_other_recipes_end_before_they_train(place):
+    several = ("--set", "distribution=multi_worker")
+    workers = [
+        start(place, "-m", "spiral_cli", "compress", "spiral.yaml", "--run", "unlike", *several, *more, **one)
+        for one, more in zip(hosts(2), (["--set", "train.epochs=4"], ["--set", "train.epochs=5"]), strict=True)
+    ]
+    for worker in workers:
+        _, error = ended(worker, code=1)
+        assert "the workers do not agree on the recipe (worker 1 differs from worker 0)" in error
+
+
+def test_workers_are_not_started_by_a_worker(place):
+    _, error = ended(start(place, "-m", "spiral_cli", "compress", "--workers", "2", TF_CONFIG="{}"), code=2)
+    assert "TF_CONFIG is set: this is one of several workers already" in error
 
 
 AGREE = """
@@ -166,10 +184,12 @@ def test_what_workers_tell_each_other(tmp_path):
 
 
 def test_workers_share_the_gpus_of_a_machine():
-    assert [gpus_of(i, 2, {"CUDA_VISIBLE_DEVICES": "0,1,2"}) for i in range(2)] == [
-        {"CUDA_VISIBLE_DEVICES": "0,2"},
-        {"CUDA_VISIBLE_DEVICES": "1"},
-    ]
+    def shares(visible: str) -> list[str]:
+        return [gpus_of(i, 2, {"CUDA_VISIBLE_DEVICES": visible})["CUDA_VISIBLE_DEVICES"] for i in range(2)]
+
+    assert shares("0,1,2,3") == ["0,1", "2,3"]
+    assert shares("4,5,7") == ["4", "5"]  # as many for each: TensorFlow takes no others
+    assert shares("0") == ["-1", "-1"]
 
 
 def test_slurm_names_the_workers_of_a_step(monkeypatch):
@@ -181,9 +201,6 @@ def test_slurm_names_the_workers_of_a_step(monkeypatch):
     spec = resolver.cluster_spec().as_dict()
     assert spec == {"worker": ["node1:8888", "node1:8889", "node2:8888", "node2:8889"]}
     assert (resolver.task_type, resolver.task_id) == ("worker", 3)
-
-
-SERVER = '{"cluster": {"ps": ["a:1"]}, "task": {"type": "ps", "index": 0}}'
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,8 @@ def branching(kind: str) -> keras.Model:
     x = convolution(inputs)
     y = (layers.AveragePooling2D if kind == "average" else layers.MaxPooling2D)(2)(x)
     outputs = [layers.Flatten()(y)]
+    if kind == "penalised":
+        convolution.activity_regularizer = keras.regularizers.L2(0.1)
     if kind == "seen by another":
         outputs = [layers.Concatenate()([outputs[0], layers.Flatten()(x)])]
     if kind == "an output":
@@ -70,7 +72,9 @@ def branching(kind: str) -> keras.Model:
     return keras.Model(inputs, outputs)
 
 
-@pytest.mark.parametrize("kind", ["tanh", "no bias", "average", "seen by another", "an output", "used twice"])
+@pytest.mark.parametrize(
+    "kind", ["tanh", "no bias", "average", "penalised", "seen by another", "an output", "used twice"]
+)
 def test_a_convolution_that_something_else_sees_stays_as_it_is(kind):
     assert pairs(branching(kind)) == []
     assert len(pairs(branching("plain"))) == 1

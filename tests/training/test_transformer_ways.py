@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from spiral_cli.models.precision import computing_in
+from spiral_cli.training.inference import as_written
 from spiral_cli.training.layer_norm import fits, quick_layer_norms
 from spiral_cli.training.products import contracts_last_axes, matrix_products
 
@@ -112,3 +114,28 @@ def test_other_layer_normalisations_stay_as_they_are(settings):
         np.random.default_rng(0).normal(size=(3, 4, 5)).astype("f4"),
         quick_layer_norms,
     )
+
+
+def test_a_layer_that_its_author_called_in_inference_mode_is_hooked_twice():
+    inputs = keras.Input((6,))
+    layer = layers.EinsumDense("ab,bc->ac", (4,))
+    model = keras.Model(inputs, layer(inputs, training=False))
+    x = np.random.default_rng(0).normal(size=(3, 6)).astype(np.float32)
+    with as_written(model), matrix_products(model):
+        inside = model(x, training=True)
+    np.testing.assert_allclose(inside, model(x), rtol=1e-5, atol=1e-6)
+    assert not {"call", "_compute_attention"} & set(vars(layer))
+
+
+def test_attention_in_sixteen_bits_takes_exponents_in_thirty_two():
+    inputs = keras.Input((5, 6))
+    attention = layers.MultiHeadAttention(2, 3)
+    model = varied(keras.Model(inputs, attention(inputs, inputs)))
+    x = 20 * np.random.default_rng(0).normal(size=(4, 5, 6)).astype(np.float32)
+    with computing_in(model, "mixed_bfloat16"):
+        theirs = model(x)
+        with matrix_products(model):
+            ours = model(x)
+    exact = model(x)
+    error = [float(np.abs(tf.cast(one, tf.float32) - exact).max()) for one in (ours, theirs)]
+    assert error[0] < 1.5 * error[1] + 1e-6

@@ -74,7 +74,9 @@ def open_source(path: Path) -> Source:
     image = choose("Image", known, info, folder)
     label = choose("ClassLabel", known, info, folder)
     if known[image][1].get("dtype", "uint8") not in ("uint8", "uint16"):
-        raise MissingError(f"{folder}: images of type {known[image][1]['dtype']} cannot be read; allowed is uint8")
+        raise MissingError(
+            f"{folder}: images of type {known[image][1]['dtype']} cannot be read; allowed are uint8 and uint16"
+        )
     names = folder / f"{label.replace('/', '-')}.labels.txt"
     classes = read_classes(names) if names.is_file() else None
     facts = known[label][1]
