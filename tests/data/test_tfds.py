@@ -135,7 +135,7 @@ def test_other_file_formats_are_refused(version, written):
 
 def test_floats_are_no_images_to_read(version):
     write_features(version, {**FEATURES, "image": {**IMAGE, "image": {"dtype": "float32"}}})
-    refused(version, "images of type float32 cannot be read; allowed is uint8")
+    refused(version, "images of type float32 cannot be read; allowed are uint8 and uint16")
 
 
 def test_shards_must_be_there_and_whole(version):
