@@ -14,16 +14,23 @@ the ratios of neighbouring epochs beside their bars:
     c   spiral with masks, distillation, pressure, averaging and deterministic operations on
     d   tensorflow-model-optimization: pruning, and distillation from cached logits by hand
 
-What bounds spiral's step (`limits.py`: its time over that of its products alone, two AVX2 cores
-shared with other work; and TensorFlow's profiler):
+What bounds spiral's step (`limits.py`: its time over that of its products alone in TensorFlow's
+kernels, two AVX-512 cores; and TensorFlow's profiler):
 
-    lenet300     0.8  the two products over 784 x 300; compiled as a whole it stays below TensorFlow's kernels
-    lenet5       1.0  convolutions; Winograd's form of the second saves as much as pooling, update and the
-                      rest cost, the first (one input channel) stays as it is
-    resnet20     1.2  convolutions, five sixths of it, nearly half of that at 16 channels on 32 x 32; then
-                      batch normalisation
-    transformer  1.5  products, two thirds of it; the rest are passes over (batch, 64, 128) that nothing joins:
-                      layer normalisation, biases and their gradients, softmax, residuals
+    lenet300     1.1  the two products over 784 x 300; compiled as a whole it stays below TensorFlow's kernels
+    lenet5       0.8  two chains, one a half and core, packed without gaps; a quarter each is the first
+                      convolution (one input channel), the second (Winograd's form), and dense layers;
+                      a tenth is the update at their end, which one core does
+    resnet20     1.2  convolutions, four fifths of it, at 400 of some 450 GFLOP/s; the rest are passes of
+                      batch normalisation, ReLU and sums over 97 MB of activations. `fit` has the same
+                      convolutions, 0.58 of its step: 0.6 of it would leave 3 ms for all the rest, which takes 18
+    transformer  1.0  products, most of it; then passes over (batch, 64, 128): biases and their gradients,
+                      softmax, residuals
+
+Tried for lenet5 and not kept: the dense layers on whole batches (1.05 times), the update in two groups,
+the first while convolutions go back (the two pools of threads are busy: 1.0), three threads between
+operations (1.0), the first convolution as stride 2 with 80 filters, space to depth, or columns (1.3 to
+1.7 times its time), as a product with a banded matrix (0.73 for this shape alone, 1.1 to 5 for others).
 """
 
 from __future__ import annotations
