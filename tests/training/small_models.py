@@ -19,13 +19,15 @@ WEIGHT = RNG.uniform(0.5, 2.0, N).astype(np.float32)
 LOGITS = RNG.normal(size=(N, 3)).astype(np.float32)
 
 
-def small_model(width: int = 7, seed: int = 0, normalised: bool = True, precision: str = "float32") -> keras.Model:
+def small_model(
+    width: int = 7, seed: int = 0, normalised: bool = True, precision: str = "float32", net: str = "plain"
+) -> keras.Model:
     """Batch normalisation keeps a step whole; without it the step runs in halves."""
     keras.utils.set_random_seed(seed)
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
     try:
-        return small_layers(width, normalised)
+        return {"plain": lambda: small_layers(width, normalised), "pooled": pooled, "encoder": encoder}[net]()
     finally:
         keras.config.set_dtype_policy(before)
 
@@ -42,6 +44,29 @@ def small_layers(width: int, normalised: bool) -> keras.Model:
             layers.Dense(3, name="logits"),
         ]
     )
+
+
+def pooled() -> keras.Model:
+    """Return a model whose convolution is pooled."""
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            layers.Input((6, 6, 1)),
+            layers.Conv2D(4, 3, activation="relu", name="conv"),
+            layers.MaxPooling2D(2),
+            layers.Flatten(),
+            layers.Dense(3, name="logits"),
+        ]
+    )
+
+
+def encoder() -> keras.Model:
+    """Return a model of attention and layer normalisation over the rows of an image."""
+    layers = keras.layers
+    inputs = keras.Input((6, 6, 1))
+    x = layers.Reshape((6, 6))(inputs)
+    x = layers.LayerNormalization(name="norm")(x + layers.MultiHeadAttention(2, 3, name="attention")(x, x))
+    return keras.Model(inputs, layers.Dense(3, name="logits")(layers.GlobalAveragePooling1D()(x)))
 
 
 def training_data() -> TrainingData:

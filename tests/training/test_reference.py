@@ -28,7 +28,7 @@ from spiral_cli.training.targets import cached_features, energies, online_featur
 
 BATCH, STEPS, VIEWS = 10, 20, 3
 SCALE = 256.0  # of the loss in float16: no gradient of these models overflows
-OFTEN = {"optimizer": "adam", "normalised": True, "precision": "float32"}
+OFTEN = {"optimizer": "adam", "normalised": True, "precision": "float32", "net": "plain"}
 EVERY = [
     {"masks": masks, "kd": kd, "features": features, "augmented": augmented, "jit": jit, **OFTEN}
     for masks, kd, features, augmented, jit in itertools.product(
@@ -43,6 +43,8 @@ MORE = [
         {"optimizer": "sgd"},
         {"features": "online"},
         {"features": "online", "jit": True},
+        {"features": "none", "net": "pooled"},
+        {"features": "none", "net": "encoder"},
         {"normalised": False},  # batch normalisation keeps a step whole; without it the step runs in halves
         {"normalised": False, "features": "online"},
         {"precision": "mixed_bfloat16", "features": "none"},
@@ -97,7 +99,9 @@ def reference(model, images, masks, objective, targets, projections, optimizer, 
 def test_twenty_compiled_steps_equal_plain_eager_ones(way):
     precision, online = way["precision"], way["features"] == "online"
     teacher = small_model(width=5, seed=9)
-    fast, plain = (small_model(normalised=way["normalised"], precision=p) for p in ("float32", precision))
+    fast, plain = (
+        small_model(normalised=way["normalised"], precision=p, net=way["net"]) for p in ("float32", precision)
+    )
     pairs = [Feature(teacher="hidden", student="hidden", weight=0.5), Feature(teacher="conv", student="conv")]
     hints = pair_layers(pairs if way["features"] != "none" else [], teacher, fast)
     objective = Objective(Head(exclusive=True, probabilities=False), kl, 0.7 if way["kd"] else 0.0, 3.0, hints)
