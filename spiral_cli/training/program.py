@@ -293,7 +293,9 @@ class Program:
     def _tracing_a_step(self) -> AbstractContextManager[None]:
         return self.tracing(self.precision)
 
-    def terms(self, inputs, y, targets, training: bool) -> list[tf.Tensor]:
+    def terms(
+        self, inputs: tf.Tensor, y: tf.Tensor, targets: Mapping[str, tf.Tensor], training: bool
+    ) -> list[tf.Tensor]:
         """Return the objective's terms, each (batch,), for scaled inputs; called inside `tracing`."""
         outputs = self._forward(inputs, training=training)
         outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
