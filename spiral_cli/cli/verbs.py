@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from spiral_cli.cli.output import Output
-from spiral_cli.cli.workers import distributed, is_worker, run_workers
 
 app = typer.Typer(
     name="spiral",
@@ -59,6 +58,18 @@ Verbose = Annotated[bool, typer.Option("--verbose", help="say more: every epoch,
 SPIRAL_YAML = Path("spiral.yaml")
 
 
+def distributed(overrides: list[str] | None, workers: int) -> list[str]:
+    """Return the recipe's overrides for so many workers."""
+    return [*(overrides or ()), *(["distribution=multi_worker"] if workers > 1 else [])]
+
+
+def in_workers(workers: int, output: Output) -> int | None:
+    """Run this command in so many processes and return its exit code; None in one of them."""
+    from spiral_cli.cli.workers import is_worker, run_workers
+
+    return None if is_worker() else run_workers(sys.argv[1:], workers, output)
+
+
 def show_version(asked: bool) -> None:
     """Print the version and leave."""
     if asked:
@@ -94,9 +105,9 @@ def train_teacher(
     """Train and store the teacher of a recipe."""
     from spiral_cli.recipe import load_recipe
 
-    loaded = load_recipe(recipe, distributed(overrides or (), workers))  # a wrong recipe costs no further import
-    if workers > 1 and not is_worker():
-        return run_workers(sys.argv[1:], workers, Output(json, verbose))
+    loaded = load_recipe(recipe, distributed(overrides, workers))  # a wrong recipe costs no further import
+    if workers > 1 and (code := in_workers(workers, Output(json, verbose))) is not None:
+        return code
     from spiral_cli.cli import work
 
     return work.train_teacher(loaded, run, fresh=fresh, output=Output(json, verbose))
@@ -123,9 +134,9 @@ def compress(
     """
     from spiral_cli.recipe import load_recipe
 
-    loaded = load_recipe(recipe, distributed(overrides or (), workers))
-    if workers > 1 and not is_worker():
-        return run_workers(sys.argv[1:], workers, Output(json, verbose))
+    loaded = load_recipe(recipe, distributed(overrides, workers))
+    if workers > 1 and (code := in_workers(workers, Output(json, verbose))) is not None:
+        return code
     from spiral_cli.cli import work
 
     asked = work.Asked(fresh=fresh, teacher_from=teacher_from, max_minutes=max_minutes, svg=svg)

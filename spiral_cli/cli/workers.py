@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from typing import IO
 
 from spiral_cli.cli.output import Output
+from spiral_cli.cli.stop import INTERRUPTED
 from spiral_cli.errors import LostWorkerError, UsageError
 
 GRACE_SECONDS = 60.0  # for the others to end by themselves after one did
@@ -29,8 +30,15 @@ def run_workers(arguments: Sequence[str], count: int, output: Output) -> int:
     """
     command = [sys.executable, "-m", "spiral_cli", *arguments]
     workers: list[subprocess.Popen] = []
+    heard: list[int] = []
+
+    def hear(number: int, _: object) -> None:
+        # A worker that waits for the others hears nothing: the second signal does not ask any more.
+        pass_on(signal.SIGKILL if heard else number, workers)
+        heard.append(number)
+
     for number in SIGNALS:
-        signal.signal(number, lambda received, _: pass_on(received, workers))
+        signal.signal(number, hear)
     with ExitStack() as files:
         logs = [files.enter_context(tempfile.TemporaryFile("w+", errors="replace")) for _ in range(count)]
         try:
@@ -42,8 +50,10 @@ def run_workers(arguments: Sequence[str], count: int, output: Output) -> int:
         codes = [worker.returncode for worker in workers]
         for index, (code, log) in enumerate(zip(codes, logs, strict=True)):
             log.seek(0)
-            if index and code not in (0, codes[0], LostWorkerError.exit_code):
+            if index and not heard and code not in (0, codes[0], LostWorkerError.exit_code):
                 output.complain(f"worker {index} ended with {described(code)}\n{log.read().strip()}")
+    if len(heard) > 1:
+        return INTERRUPTED
     if codes[0] < 0:
         output.complain(f"worker 0 ended with {described(codes[0])}")
     return codes[0] if codes[0] >= 0 else 128 - codes[0]
@@ -66,11 +76,6 @@ def is_worker() -> bool:
             "leave --workers out, or unset TF_CONFIG"
         )
     return MARK in os.environ
-
-
-def distributed(overrides: Sequence[str], workers: int) -> list[str]:
-    """Return the recipe's ``overrides`` for so many workers."""
-    return [*overrides, *(["distribution=multi_worker"] if workers > 1 else [])]
 
 
 def hosts(count: int) -> list[dict[str, str]]:

@@ -144,6 +144,17 @@ def test_all_workers_stop_where_one_was_asked_to(place):
     assert "run the same command again to resume" in error and "--workers 2" in error
 
 
+def test_a_second_signal_ends_workers_that_hear_nothing(place):
+    process = spiral(place, "--run", "deaf", "--workers", "2", "--teacher-from", "two", "--set", "train.epochs=4000")
+    until(place / "deaf/rounds/01/attempt-1.spiral")
+    workers = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True).stdout
+    os.kill(int(workers.split()[1]), signal.SIGSTOP)  # the other one waits for it, in TensorFlow
+    for _ in range(2):
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+    ended(process, code=130)
+
+
 def test_workers_with_other_recipes_end_before_they_train(place):
     several = ("--set", "distribution=multi_worker")
     workers = [
