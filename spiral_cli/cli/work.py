@@ -24,8 +24,6 @@ from spiral_cli.recipe import Recipe, load_recipe
 from spiral_cli.registry import tasks
 from spiral_cli.run import RunFolder, disk_errors, write_text
 
-SEVERAL = "multi_worker"
-
 
 @dataclass(frozen=True)
 class Asked:
@@ -83,7 +81,7 @@ class Target:
 def train_teacher(recipe: Recipe, run_dir: Path | None, *, fresh: bool, output: Output) -> int:
     """Train the teacher, say how good it is, and return 0."""
     run = run_folder(recipe, run_dir)
-    if recipe.distribution != SEVERAL:
+    if recipe.distribution != "multi_worker":
         refuse_run(recipe, run, fresh=fresh, teacher_from=None)
     with console_for(recipe, output) as console, working(output):
         from spiral_cli.compress import train_teacher as train
@@ -104,7 +102,7 @@ def compress(recipe: Recipe, run_dir: Path | None, asked: Asked, output: Output)
         with disk_errors(asked.svg):
             asked.svg.parent.mkdir(parents=True, exist_ok=True)  # better now than after hours
     report = None
-    if recipe.distribution != SEVERAL:  # where who leads looks at the folder, once all are there
+    if recipe.distribution != "multi_worker":  # where who leads looks at the folder, once all are there
         refuse_run(recipe, run, fresh=asked.fresh, teacher_from=asked.teacher_from)
         report = None if asked.fresh else finished_report(recipe, run)
     with console_for(recipe, output) as console:

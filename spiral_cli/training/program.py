@@ -130,6 +130,7 @@ class Program:
         self._fed_chunk = tf.function(self._steps)
         self._step_when_fed = tf.function(self._step, jit_compile=True) if jit else self._step
         self._update = tf.function(self._apply, jit_compile=True) if self._in_parts else self._apply
+        self._gradients: Callable[..., Any] = self._differentiate
 
     def set_targets(self, targets: Mapping[str, np.ndarray]) -> None:
         """Give the teacher's targets: rows like the data's, or scalars; those mapped from disk are fed to each step."""
@@ -311,7 +312,7 @@ class Program:
             names, values = list(targets), [halves(value) for value in targets.values()]
             both = zip(halves(inputs), halves(y), halves(weight), *values, strict=True)
             parts = [(x, labels, weights, dict(zip(names, rest, strict=True))) for x, labels, weights, *rest in both]
-        found = [self._differentiate(*part, total, tf.constant(1.0 / (self.replicas * len(parts)))) for part in parts]
+        found = [self._gradients(*part, total, tf.constant(1.0 / (self.replicas * len(parts)))) for part in parts]
         self._update([gradients for gradients, _ in found], strength, gain)
         return tf.add_n([sums for _, sums in found])
 

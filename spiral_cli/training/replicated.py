@@ -51,8 +51,8 @@ class ReplicatedProgram(Program):
         self._ways = (*quick, synchronized, own_randomness)
         self._chunk = self._fed_chunk = tf.function(self._steps)
         self._update = self._apply
-        if jit and not tpu:  # which compiles everything anyway
-            self._differentiate = tf.function(self._differentiate, jit_compile=True)  # type: ignore[method-assign]
+        alone = jit and not tpu  # which compiles everything anyway
+        self._gradients = tf.function(self._differentiate, jit_compile=True) if alone else self._differentiate
 
     def set_targets(self, targets: Mapping[str, np.ndarray]) -> None:
         """Give the teacher's targets, as `Program.set_targets`, to every replica."""
@@ -90,7 +90,7 @@ class ReplicatedProgram(Program):
         return place(lambda context: make(int(context.replica_id_in_sync_group)))
 
     def _copies(self, value: tf.Tensor) -> Any:
-        """Return ``value`` on every device; scalars are sent along with each call."""
+        """Return ``value`` on each of this process' devices."""
         devices = iter(self._strategy.extended.worker_devices)
 
         def copy(_: int) -> tf.Tensor:

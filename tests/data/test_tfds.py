@@ -39,7 +39,12 @@ def refused(path, message, **keys):
 def test_splits_images_labels_and_classes_are_those_prepared(version):
     for path in (version, version.parent):
         raw = read(path)
-        for part, images, y in ((raw.train, IMAGES, Y), (raw.validation, IMAGES[:9], Y[:9]), (raw.test, IMAGES[::-1], Y[::-1])):  # fmt: skip  # noqa: E501
+        written = (
+            (raw.train, IMAGES, Y),
+            (raw.validation, IMAGES[:9], Y[:9]),
+            (raw.test, IMAGES[::-1], Y[::-1]),
+        )
+        for part, images, y in written:
             np.testing.assert_array_equal(part.x[:], images)
             np.testing.assert_array_equal(part.y, y)
         assert raw.classes == CLASSES

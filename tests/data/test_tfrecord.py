@@ -46,7 +46,12 @@ def folder(tmp_path):
 
 def test_images_labels_and_classes_are_those_written(folder):
     raw = read(folder)
-    for part, images, y in ((raw.train, IMAGES, Y), (raw.validation, 255 - IMAGES[:9], Y[:9]), (raw.test, IMAGES[::-1], Y[::-1])):  # fmt: skip  # noqa: E501
+    written = (
+        (raw.train, IMAGES, Y),
+        (raw.validation, 255 - IMAGES[:9], Y[:9]),
+        (raw.test, IMAGES[::-1], Y[::-1]),
+    )
+    for part, images, y in written:
         np.testing.assert_array_equal(part.x[:], images)
         np.testing.assert_array_equal(part.y, y)
     assert raw.classes == CLASSES
