@@ -1,0 +1,1 @@
+"""Channels that leave together: found in a model's graph, ranked, and really removed."""

@@ -1,0 +1,94 @@
+"""Channels really removed: a smaller model of the same layers, its weights carried over exactly."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import keras
+import numpy as np
+
+from spiral_cli.channels.graph import Channels, stays
+from spiral_cli.channels.trace import Path, graph_of
+from spiral_cli.models.names import fresh_names
+
+
+def remove(model: Any, channels: Channels, kept: np.ndarray) -> Any:
+    """Return ``model`` without the groups that are not ``kept``, as a new model of stock layers.
+
+    Args:
+        model: the model that `find_channels` has looked at.
+        channels: what it found.
+        kept: which groups stay, (groups,) of bool.
+    """
+    config = smaller_config(model, channels, kept)
+    fresh_names()
+    small = type(model).from_config(config)
+    for old, new, axes in zip(model.variables, small.variables, channels.axes, strict=True):
+        value = old.numpy()
+        for place, labels in enumerate(axes):
+            if labels is not None:
+                value = np.compress(stays(labels, kept), value, axis=place)
+        for owner, rescale in channels.rescales:
+            if owner is old:
+                value = value * np.float32(part(rescale.labels, kept) ** rescale.power)
+        new.assign(value)
+    return small
+
+
+def part(labels: np.ndarray, kept: np.ndarray) -> float:
+    """Return the part of the positions that stays."""
+    return float(np.mean(stays(labels, kept)))
+
+
+def smaller_config(model: Any, channels: Channels, kept: np.ndarray) -> dict[str, Any]:
+    """Return the config of ``model`` with every number changed that counts what leaves."""
+    config = copy.deepcopy(model.get_config())
+    edit_model(model, config, channels, kept, outermost=True)
+    return config
+
+
+def edit_model(model: Any, config: dict[str, Any], channels: Channels, kept: np.ndarray, *, outermost: bool) -> None:
+    """Change the config of a functional or sequential model, and of all that it holds."""
+    if isinstance(model, keras.Sequential):
+        layers = [layer for layer in model._layers if layer is not graph_of(model)]
+        if not outermost:
+            config.pop("build_input_shape", None)
+    else:
+        layers = list(model.operations)
+    by_name = {layer.name: layer for layer in layers}
+    for entry in config["layers"]:
+        entry.pop("build_config", None)  # shapes of what was there before
+        edit_layer(by_name[entry["config"]["name"]], entry, channels, kept)
+
+
+def edit_layer(layer: Any, entry: dict[str, Any], channels: Channels, kept: np.ndarray) -> None:
+    """Change the config of one layer."""
+    config = entry["config"]
+    if isinstance(layer, keras.Model) and graph_of(layer) is not None:
+        edit_model(layer, config, channels, kept, outermost=False)
+    for inner in ("layer", "backward_layer"):
+        if isinstance(config.get(inner), dict):
+            config[inner].pop("build_config", None)
+    for path, labels in channels.edits.get(id(layer), {}).items():
+        put(config, path, int(np.count_nonzero(stays(labels, kept))))
+    for owner, rescale in channels.rescales:
+        if owner is layer:
+            put(config, rescale.path, get(config, rescale.path) * part(rescale.labels, kept) ** rescale.power)
+
+
+def get(config: Any, path: Path) -> Any:
+    """Return what lies at ``path``."""
+    for key in path:
+        config = config[key]
+    return config
+
+
+def put(config: Any, path: Path, value: Any) -> None:
+    """Set what lies at ``path``; a tuple on the way becomes a list."""
+    *before, last = path
+    for key in before:
+        if isinstance(config[key], tuple):
+            config[key] = list(config[key])
+        config = config[key]
+    config[last] = value

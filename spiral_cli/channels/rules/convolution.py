@@ -1,0 +1,121 @@
+"""Convolutions: plain, grouped, transposed, depthwise, separable, in one, two and three dimensions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from spiral_cli.channels.rules.dense import refuse_low_rank
+from spiral_cli.channels.rules.elementwise import mixes
+from spiral_cli.channels.rules.regular import divided, heads_of, places_of
+from spiral_cli.channels.ties import Labels
+from spiral_cli.channels.trace import Axes, Signal, Trace, positions, rule
+
+
+def channel_axis(layer: Any, rank: int) -> int:
+    """Return the axis of a layer's input that its channels run along."""
+    return rank - 1 if layer.data_format == "channels_last" else 1
+
+
+def placed(inputs: Signal, axis: int, labels: Labels | None) -> Axes:
+    """Return the axes of an output whose channels have ``labels``; what ran along others ends with the layer."""
+    return tuple(labels if index == axis else None for index in range(len(inputs.shape)))
+
+
+def hold_space(trace: Trace, layer: Any, inputs: Signal, axis: int) -> None:
+    """Channels that run along height or width would move under the kernel: they stay."""
+    for index, labels in enumerate(inputs.axes):
+        if index != axis and labels is not None:
+            trace.ties.hold(labels, f"run along the space of {layer.name}")
+
+
+def places(shape: tuple[int | None, ...], axis: int) -> int:
+    """Return how many places the kernel is laid at, in an output of ``shape``."""
+    return positions([size for index, size in enumerate(shape) if index not in (0, axis)])
+
+
+@rule("Conv1D", "Conv2D", "Conv3D")
+def convolution(trace: Trace, layer: Any, shapes: list, inputs: Signal, **_: Any) -> Axes:
+    """The kernel is (*space, inputs / groups, filters)."""
+    refuse_low_rank(layer)
+    axis = channel_axis(layer, len(inputs.shape))
+    hold_space(trace, layer, inputs, axis)
+    entering, made = inputs.axes[axis], trace.fresh(layer, layer.filters)
+    kernel_in = entering
+    if layer.groups > 1:
+        kernel_in = grouped(trace, layer, entering, made, inputs.shape[axis])
+    space = (None,) * layer.rank
+    trace.bind(layer._kernel, *space, kernel_in, made, uses=places(shapes[0], axis))
+    trace.bind(layer.bias, made)
+    trace.edit(layer, "filters", made)
+    mixes(trace, layer.activation, made)
+    return placed(inputs, axis, made)
+
+
+def grouped(trace: Trace, layer: Any, entering: Labels | None, made: Labels, width: int) -> Labels | None:
+    """Keep the groups of a convolution equal; return the labels along its kernel's input axis."""
+    groups = layer.groups
+    if entering is None:
+        # Inputs stay, so groups do: the same filters of every group leave.
+        table = made.reshape(groups, -1)
+        for other in table[1:]:
+            trace.ties.tie(table[0], other)
+        return None
+    parts = divided(width, groups)
+    parts.tie(trace, entering)
+    if parts.whole:
+        parts.tie(trace, made)
+        parts.tie_all(trace, entering, made)
+        trace.edit(layer, "groups", heads_of(entering, groups))
+        return None
+    table = made.reshape(groups, -1)
+    for other in table[1:]:
+        trace.ties.tie(table[0], other)
+    return places_of(entering, groups)
+
+
+@rule("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
+def transposed(trace: Trace, layer: Any, shapes: list, inputs: Signal, **_: Any) -> Axes:
+    """The kernel is (*space, filters, inputs)."""
+    axis = channel_axis(layer, len(inputs.shape))
+    hold_space(trace, layer, inputs, axis)
+    made = trace.fresh(layer, layer.filters)
+    space = (None,) * layer.rank
+    trace.bind(layer.kernel, *space, made, inputs.axes[axis], uses=places(inputs.shape, axis))
+    trace.bind(layer.bias, made)
+    trace.edit(layer, "filters", made)
+    mixes(trace, layer.activation, made)
+    return placed(inputs, axis, made)
+
+
+@rule("DepthwiseConv1D", "DepthwiseConv2D")
+def depthwise(trace: Trace, layer: Any, shapes: list, inputs: Signal, **_: Any) -> Axes:
+    """The kernel is (*space, inputs, multiplier); an input leaves with all it is multiplied to."""
+    axis = channel_axis(layer, len(inputs.shape))
+    hold_space(trace, layer, inputs, axis)
+    entering = inputs.axes[axis]
+    made = None if entering is None else np.repeat(entering, layer.depth_multiplier)
+    space = (None,) * layer.rank
+    trace.bind(layer.kernel, *space, entering, None, uses=places(shapes[0], axis))
+    trace.bind(layer.bias, made)
+    if made is not None:
+        mixes(trace, layer.activation, made)
+    return placed(inputs, axis, made)
+
+
+@rule("SeparableConv1D", "SeparableConv2D")
+def separable(trace: Trace, layer: Any, shapes: list, inputs: Signal, **_: Any) -> Axes:
+    """A depthwise kernel (*space, inputs, multiplier), then a pointwise one (1, …, inputs x multiplier, filters)."""
+    axis = channel_axis(layer, len(inputs.shape))
+    hold_space(trace, layer, inputs, axis)
+    entering, made = inputs.axes[axis], trace.fresh(layer, layer.filters)
+    between = None if entering is None else np.repeat(entering, layer.depth_multiplier)
+    space = (None,) * layer.rank
+    uses = places(shapes[0], axis)
+    trace.bind(layer.depthwise_kernel, *space, entering, None, uses=uses)
+    trace.bind(layer.pointwise_kernel, *space, between, made, uses=uses)
+    trace.bind(layer.bias, made)
+    trace.edit(layer, "filters", made)
+    mixes(trace, layer.activation, made)
+    return placed(inputs, axis, made)

@@ -1,0 +1,71 @@
+"""What treats every value by itself: activations, dropout, noise; and what mixes channels though it looks alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from spiral_cli.channels.ties import Labels
+from spiral_cli.channels.trace import Axes, NotCoveredError, Signal, Trace, kind_of, rule
+
+# Functions of `keras.activations` that look at one value at a time.
+PLAIN = frozenset(
+    (
+        *("celu", "elu", "exponential", "gelu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh"),
+        *("leaky_relu", "linear", "log_sigmoid", "mish", "relu", "relu6", "selu", "sigmoid", "silu", "soft_shrink"),
+        *("softplus", "softsign", "sparse_plus", "sparse_sigmoid", "squareplus", "swish", "tanh", "tanh_shrink"),
+        "threshold",
+    )
+)
+MIXING = ("softmax", "log_softmax", "sparsemax")
+
+
+def mixes(trace: Trace, activation: Any, labels: Labels | None) -> None:
+    """Hold channels whose activation function looks at several of them together, or is not Keras' own."""
+    name = getattr(activation, "__name__", type(activation).__name__)
+    own = getattr(activation, "__module__", type(activation).__module__).startswith("keras.src.")
+    if labels is not None and not (own and (name in PLAIN or kind_of(activation) in SINGLE)):
+        trace.ties.hold(labels, f"the activation {name} looks at all of them together" if own else f"{name} is unknown")
+
+
+SINGLE = (
+    *("ReLU", "LeakyReLU", "ELU", "Dropout", "GaussianDropout", "GaussianNoise", "AlphaDropout", "Identity"),
+    *("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "ActivityRegularization", "Masking"),
+)
+SINGLE_OPS = (
+    *("Absolute", "Abs", "Cbrt", "Ceil", "Clip", "Copy", "Cos", "Cosh", "Exp", "Exp2", "Expm1", "Floor", "Log"),
+    *("Log10", "Log1p", "Log2", "Negative", "Reciprocal", "Round", "Sign", "Sin", "Sinh", "Sqrt", "Square", "Tan"),
+    *("Tanh", "Relu", "Relu6", "Sigmoid", "Softplus", "Softsign", "SoftShrink", "Silu", "Squareplus", "LogSigmoid"),
+    *("LeakyRelu", "HardSigmoid", "HardSilu", "Elu", "Selu", "Gelu", "Celu", "TanhShrink", "HardTanh", "HardShrink"),
+    *("Threshold", "Cast", "StopGradient", "Rsqrt", "Erf", "NanToNum"),
+)
+
+
+@rule(*SINGLE, *(f"ops.{name}" for name in SINGLE_OPS))
+def single(trace: Trace, layer: Any, shapes: list, inputs: Signal, *_: Any, **__: Any) -> Axes:
+    """Every value by itself: labels pass."""
+    return inputs.axes
+
+
+@rule("StochasticDepth")
+def whole_example(trace: Trace, layer: Any, shapes: list, inputs: Signal, *_: Any, **__: Any) -> Axes:
+    """An example is dropped whole, or not."""
+    return inputs.axes
+
+
+@rule("Activation")
+def activation(trace: Trace, layer: Any, shapes: list, inputs: Signal, **_: Any) -> Axes:
+    """As the function does; softmax holds what it runs along."""
+    mixes(trace, layer.activation, inputs.axes[-1])
+    name = getattr(layer.activation, "__name__", "")
+    if name not in PLAIN and name not in MIXING and any(labels is not None for labels in inputs.axes):
+        raise NotCoveredError(f"its function {name or layer.activation} is not known to look at single values")
+    return inputs.axes
+
+
+@rule("Softmax", "ops.Softmax", "ops.LogSoftmax", "ops.Sparsemax")
+def softmax(trace: Trace, layer: Any, shapes: list, inputs: Signal, *_: Any, **__: Any) -> Axes:
+    """Channels it runs along stay: a masked one would still take its share."""
+    axis = getattr(layer, "axis", -1)
+    for one in axis if isinstance(axis, list | tuple) else [axis]:
+        trace.hold_axis(inputs.axes[one], f"{layer.name} looks at all of them together")
+    return inputs.axes

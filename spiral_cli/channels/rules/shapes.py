@@ -1,0 +1,168 @@
+"""What moves values without changing them, or takes them together over space."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from spiral_cli.channels.rules.convolution import channel_axis, hold_space
+from spiral_cli.channels.ties import Labels
+from spiral_cli.channels.trace import Axes, NotCoveredError, Signal, Trace, rule
+
+POOLING = [f"{kind}Pooling{n}D" for kind in ("Max", "Average", "AdaptiveAverage", "AdaptiveMax") for n in (1, 2, 3)]
+SPATIAL = [f"{kind}{n}D" for kind in ("UpSampling", "ZeroPadding", "Cropping") for n in (1, 2, 3)]
+
+
+@rule(*POOLING, *SPATIAL)
+def spatial(trace: Trace, layer: Any, shapes: list, inputs: Signal, **_: Any) -> Axes:
+    """Space changes, channels pass."""
+    axis = channel_axis(layer, len(inputs.shape)) if hasattr(layer, "data_format") else len(inputs.shape) - 1
+    hold_space(trace, layer, inputs, axis)
+    return tuple(labels if index == axis else None for index, labels in enumerate(inputs.axes))
+
+
+@rule(*(f"Global{kind}Pooling{n}D" for kind in ("Max", "Average") for n in (1, 2, 3)))
+def global_pooling(trace: Trace, layer: Any, shapes: list, inputs: Signal, **_: Any) -> Axes:
+    """Space goes, channels pass."""
+    axis = channel_axis(layer, len(inputs.shape))
+    hold_space(trace, layer, inputs, axis)
+    labels = inputs.axes[axis]
+    if not layer.keepdims:
+        return (None, labels)
+    return tuple(labels if index == axis else None for index in range(len(inputs.shape)))
+
+
+@rule("Flatten")
+def flatten(trace: Trace, layer: Any, shapes: list, inputs: Signal, **_: Any) -> Axes:
+    """Every position of a channel leaves with it."""
+    if layer.data_format == "channels_first" and len(inputs.shape) > 2:
+        order = [0, *range(2, len(inputs.shape)), 1]
+        inputs = Signal(tuple(inputs.shape[i] for i in order), tuple(inputs.axes[i] for i in order))
+    return reshaped(trace, inputs, shapes[0])
+
+
+@rule("Reshape")
+def reshape(trace: Trace, layer: Any, shapes: list, inputs: Signal, **_: Any) -> Axes:
+    """Labels go where their positions go; numbers of the target follow."""
+    axes = reshaped(trace, inputs, shapes[0])
+    for place, size in enumerate(layer.target_shape):
+        if size != -1:
+            trace.edit(layer, ("target_shape", place), axes[place + 1])
+    return axes
+
+
+@rule("ops.Reshape")
+def reshape_operation(trace: Trace, operation: Any, shapes: list, inputs: Signal, *_: Any, **__: Any) -> Axes:
+    """As the layer; its target has the batch, too."""
+    axes = reshaped(trace, inputs, shapes[0])
+    for place, size in enumerate(operation.newshape):
+        if size != -1:
+            trace.edit(operation, ("newshape", place), axes[place])
+    return axes
+
+
+def reshaped(trace: Trace, inputs: Signal, shape: tuple[int | None, ...]) -> Axes:
+    """Return the axes after a reshape, in row-major order.
+
+    Raises:
+        NotCoveredError: channels would run along several axes, or sizes are not known.
+    """
+    tracked = [axis for axis, labels in enumerate(inputs.axes) if labels is not None]
+    if not tracked:
+        return (None,) * len(shape)
+    if len(tracked) > 1:
+        raise NotCoveredError("channels run along several axes of what is reshaped")
+    if inputs.axes[0] is not None or None in inputs.shape[1:] or None in shape[1:]:
+        raise NotCoveredError("sizes are not known where channels are reshaped")
+    (axis,) = tracked
+    labels = inputs.axes[axis]
+    assert labels is not None
+    spread = labels.reshape([-1 if index == axis - 1 else 1 for index in range(len(inputs.shape) - 1)])
+    table = np.broadcast_to(spread, inputs.shape[1:]).reshape(shape[1:])
+    for place in range(table.ndim):
+        line = table[tuple(slice(None) if index == place else 0 for index in range(table.ndim))]
+        along = line.reshape([-1 if index == place else 1 for index in range(table.ndim)])
+        if (table == along).all() and (table.shape[place] > 1 or table.size == 1):
+            return (None, *(np.ascontiguousarray(line) if index == place else None for index in range(table.ndim)))
+    raise NotCoveredError("it divides channels over several axes")
+
+
+@rule("Permute")
+def permute(trace: Trace, layer: Any, shapes: list, inputs: Signal, **_: Any) -> Axes:
+    """Axes change places."""
+    return (inputs.axes[0], *(inputs.axes[dim] for dim in layer.dims))
+
+
+@rule("ops.Transpose")
+def transpose(trace: Trace, operation: Any, shapes: list, inputs: Signal, *_: Any, **__: Any) -> Axes:
+    """Axes change places."""
+    order = operation.axes or range(len(inputs.shape))[::-1]
+    return tuple(inputs.axes[axis] for axis in order)
+
+
+@rule("RepeatVector")
+def repeat_vector(trace: Trace, layer: Any, shapes: list, inputs: Signal, **_: Any) -> Axes:
+    """A new axis of time."""
+    return (inputs.axes[0], None, inputs.axes[1])
+
+
+@rule("ops.ExpandDims")
+def expand_dims(trace: Trace, operation: Any, shapes: list, inputs: Signal, *_: Any, **__: Any) -> Axes:
+    """A new axis of size 1."""
+    place = operation.axis
+    for one in place if isinstance(place, list | tuple) else [place]:
+        if len(shapes[0]) != len(inputs.shape) + 1:
+            raise NotCoveredError("several axes at once")
+        place = one % len(shapes[0])
+    return (*inputs.axes[:place], None, *inputs.axes[place:])
+
+
+@rule("ops.Squeeze")
+def squeeze(trace: Trace, operation: Any, shapes: list, inputs: Signal, *_: Any, **__: Any) -> Axes:
+    """An axis of size 1 goes."""
+    axis = operation.axis
+    dropped = [index for index, size in enumerate(inputs.shape) if size == 1 and index > 0]
+    if axis is not None:
+        dropped = [one % len(inputs.shape) for one in (axis if isinstance(axis, list | tuple) else [axis])]
+    for one in dropped:
+        trace.hold_axis(inputs.axes[one], f"{operation.name} needs a single one")
+    return tuple(labels for index, labels in enumerate(inputs.axes) if index not in dropped)
+
+
+@rule("ops.Mean", "ops.Sum", "ops.Max", "ops.Min", "ops.Amax", "ops.Amin")
+def reduce(trace: Trace, operation: Any, shapes: list, inputs: Signal, *_: Any, **__: Any) -> Axes:
+    """Channels pass along axes that stay; what runs along a reduced one is held."""
+    rank = len(inputs.shape)
+    axis = operation.axis
+    if axis is None:
+        reduced = list(range(rank))
+    else:
+        reduced = [one % rank for one in (axis if isinstance(axis, list | tuple) else [axis])]
+    for one in reduced:
+        trace.hold_axis(inputs.axes[one], f"{operation.name} takes all of them together")
+    if operation.keepdims:
+        return tuple(None if index in reduced else labels for index, labels in enumerate(inputs.axes))
+    return tuple(labels for index, labels in enumerate(inputs.axes) if index not in reduced)
+
+
+@rule("ops.GetItem")
+def get_item(trace: Trace, operation: Any, shapes: list, inputs: Signal, key: Any = None, **_: Any) -> Axes:
+    """Channels pass along axes taken whole; of others a piece is taken, so they stay."""
+    keys = list(key if isinstance(key, tuple) else (key,))
+    if any(one is None or isinstance(one, Signal) for one in keys):
+        raise NotCoveredError("an index that adds axes or is computed")
+    if Ellipsis in keys:
+        place = keys.index(Ellipsis)
+        keys[place : place + 1] = [slice(None)] * (len(inputs.shape) - len(keys) + 1)
+    keys += [slice(None)] * (len(inputs.shape) - len(keys))
+    axes: list[Labels | None] = []
+    for one, labels in zip(keys, inputs.axes, strict=True):
+        whole = isinstance(one, slice) and one == slice(None)
+        if not whole:
+            trace.hold_axis(labels, f"{operation.name} takes a piece of them")
+        if isinstance(one, slice):
+            axes.append(labels if whole else None)
+    if len(axes) != len(shapes[0]):
+        raise NotCoveredError("this index is not covered")
+    return tuple(axes)

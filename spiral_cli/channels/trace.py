@@ -1,0 +1,238 @@
+"""A model's graph walked with labels instead of numbers: which position of which axis depends on which.
+
+Every tensor carries for each of its axes either labels (see `ties`) or None, where nothing along it
+may be removed. A rule says for one kind of layer how labels pass through it, along which axes of its
+variables they run, and which settings of its config count them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+
+from spiral_cli.channels.ties import Labels, Ties
+
+Axes = tuple[Labels | None, ...]
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A symbolic tensor: its shape, the batch included, and the labels of every axis."""
+
+    shape: tuple[int | None, ...]
+    axes: Axes
+
+    def __post_init__(self) -> None:
+        assert len(self.shape) == len(self.axes)
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A number of a layer's config that becomes how many of ``labels`` are kept.
+
+    Attributes:
+        path: keys into the config, from the layer's own.
+        labels: what it counts.
+    """
+
+    path: Path
+    labels: Labels
+
+
+@dataclass(frozen=True)
+class Rescale:
+    """A number of a config, or a whole variable, that depends on which part of ``labels`` is kept.
+
+    A mean over channels of which some are zero is the mean over the others times the part that is
+    left. ``power`` says how the number follows: it is multiplied by (kept / all) ** power.
+    """
+
+    labels: Labels
+    power: float
+    path: Path = ()
+    variable: int = 0
+
+
+@dataclass
+class Trace:
+    """What a walk has found so far; rules write into it.
+
+    Attributes:
+        ties: which atoms leave together.
+        bound: labels along each axis of a variable, by its identity.
+        edits: changes of a layer's config, by its identity.
+        produced: of each layer the labels it makes, by a name: path of the layer.
+        uses: how often each weight of a variable is used in an example, by the variable's identity.
+        products: multiplications of an example beside weights: pairs of labels and how many each stands for.
+    """
+
+    ties: Ties = field(default_factory=Ties)
+    bound: dict[int, list[Labels | None]] = field(default_factory=dict)
+    edits: dict[int, dict[Path, Edit]] = field(default_factory=dict)
+    rescales: list[tuple[Any, Rescale]] = field(default_factory=list)
+    produced: dict[tuple[int, str], Labels] = field(default_factory=dict)
+    owners: dict[int, str] = field(default_factory=dict)
+    uses: dict[int, float] = field(default_factory=dict)
+    products: list[tuple[Labels | int, float]] = field(default_factory=list)
+    unknown: dict[str, str] = field(default_factory=dict)
+    paths: dict[int, str] = field(default_factory=dict)
+
+    def fresh(self, layer: Any, count: int, what: str = "") -> Labels:
+        """Return the labels of what ``layer`` makes: new ones, the same at every call of a shared layer."""
+        key = (id(layer), what)
+        if key not in self.produced:
+            self.produced[key] = self.ties.fresh(count)
+            self.owners[id(layer)] = self.paths.get(id(layer), layer.name)
+        return self.produced[key]
+
+    def bind(self, variable: Any, *axes: Labels | None, uses: float = 0.0) -> None:
+        """Say which labels run along the axes of a variable, and that each weight is used so often an example.
+
+        A shared layer binds its variables at every call: what comes from one call is tied to the other's.
+        """
+        if variable is None:
+            return
+        assert len(axes) == len(variable.shape), (variable.path, axes)
+        for labels, size in zip(axes, variable.shape, strict=True):
+            assert labels is None or len(labels) == size, (variable.path, len(labels), size)
+        before = self.bound.get(id(variable))
+        if before is None:
+            self.bound[id(variable)] = list(axes)
+        else:
+            self.bound[id(variable)] = [self.join(a, b) for a, b in zip(before, axes, strict=True)]
+        self.uses[id(variable)] = self.uses.get(id(variable), 0.0) + uses
+
+    def join(self, first: Labels | None, second: Labels | None) -> Labels | None:
+        """Tie two axes to each other; one of which nothing may leave holds the other."""
+        if first is None or second is None:
+            for labels in (first, second):
+                if labels is not None:
+                    self.ties.hold(labels, "meets an axis that keeps its size")
+            return None
+        self.ties.tie(first, second)
+        return first
+
+    def edit(self, layer: Any, key: str | Path, labels: Labels | None) -> None:
+        """Let the number at ``key`` of the layer's config follow what is kept of ``labels``."""
+        if labels is not None:
+            path = (key,) if isinstance(key, str) else key
+            self.edits.setdefault(id(layer), {})[path] = Edit(path, labels)
+
+    def rescale(self, owner: Any, labels: Labels, power: float, *, path: Path = ()) -> None:
+        """Multiply a number of a layer's config, or a variable, by the kept part of ``labels`` to ``power``."""
+        known = any(one is owner and rule.path == path for one, rule in self.rescales)
+        if not known:  # once for a shared layer
+            self.rescales.append((owner, Rescale(labels, power, path)))
+
+    def hold(self, signal: Signal, reason: str) -> None:
+        """Let every channel stay that runs along an axis of ``signal``."""
+        for labels in signal.axes:
+            if labels is not None:
+                self.ties.hold(labels, reason)
+
+    def hold_axis(self, labels: Labels | None, reason: str) -> None:
+        """Let the channels of one axis stay."""
+        if labels is not None:
+            self.ties.hold(labels, reason)
+
+
+class NotCoveredError(Exception):
+    """Raised by a rule for a setting of its layer that it does not cover; the layer is left whole."""
+
+
+Rule = Callable[..., Any]
+RULES: dict[str, Rule] = {}
+
+
+def rule(*kinds: str) -> Callable[[Rule], Rule]:
+    """Register a rule for Keras classes by name, layers as ``Dense``, operations as ``ops.Add``."""
+
+    def keep(function: Rule) -> Rule:
+        RULES.update(dict.fromkeys(kinds, function))
+        return function
+
+    return keep
+
+
+def kind_of(operation: Any) -> str:
+    """Return the name under which a rule for ``operation`` is registered; empty for what is not Keras' own."""
+    cls = type(operation)
+    if cls.__module__.startswith("keras.src.ops"):
+        return f"ops.{cls.__name__}"
+    return cls.__name__ if cls.__module__.startswith("keras.src.") else ""
+
+
+def graph_of(model: Any) -> Any:
+    """Return the functional graph of a model, or None where it has none."""
+    if isinstance(model, keras.Sequential):
+        return model._functional
+    return model if hasattr(model, "_nodes_by_depth") else None
+
+
+def nodes_of(graph: Any) -> Iterator[Any]:
+    """Yield the calls of a graph in the order they are made."""
+    for depth in sorted(graph._nodes_by_depth, reverse=True):
+        yield from (node for node in graph._nodes_by_depth[depth] if node.operation and not node.is_input)
+
+
+def walk(trace: Trace, model: Any, inputs: Sequence[Signal], prefix: str = "") -> list[Signal]:
+    """Walk a functional model and return the signals of its outputs, in flat order."""
+    graph = graph_of(model)
+    known: dict[int, Signal] = {}
+    for tensor, signal in zip(graph.inputs, inputs, strict=True):
+        known[id(tensor)] = signal
+        source = tensor._keras_history[0]
+        for axis, labels in enumerate(signal.axes):
+            trace.edit(source, ("batch_shape", axis), labels)
+    for node in nodes_of(graph):
+        if any(id(tensor) not in known for tensor in node.input_tensors):
+            continue
+        args, kwargs = node.arguments.fill_in(known)
+        shapes = [tuple(tensor.shape) for tensor in node.outputs]
+        outputs = pass_through(trace, node.operation, shapes, args, kwargs, prefix)
+        known.update({id(tensor): signal for tensor, signal in zip(node.outputs, outputs, strict=True)})
+    return [known[id(tensor)] for tensor in graph.outputs]
+
+
+def pass_through(
+    trace: Trace, operation: Any, shapes: list[tuple[int | None, ...]], args: Any, kwargs: Any, prefix: str
+) -> list[Signal]:
+    """Apply the rule of one call; a layer without one is left whole with what it touches."""
+    path = f"{prefix}{operation.name}"
+    trace.paths[id(operation)] = path
+    if graph_of(operation) is not None and isinstance(operation, keras.Model):
+        return walk(trace, operation, list(signals_in((args, kwargs))), f"{path}/")
+    function = RULES.get(kind_of(operation))
+    reason = "spiral has no rule for this layer" if function is None else ""
+    if function is not None:
+        try:
+            axes = function(trace, operation, shapes, *args, **kwargs)
+            axes = axes if isinstance(axes, list) else [axes]
+            return [Signal(shape, one) for shape, one in zip(shapes, axes, strict=True)]
+        except NotCoveredError as error:
+            reason = str(error)
+    trace.unknown[path] = f"{type(operation).__name__}: {reason}"
+    for signal in signals_in((args, kwargs)):
+        trace.hold(signal, f"feeds {path} ({type(operation).__name__}: {reason})")
+    return [Signal(shape, (None,) * len(shape)) for shape in shapes]
+
+
+def signals_in(structure: Any) -> Iterator[Signal]:
+    """Yield the signals of nested arguments, in order."""
+    yield from (leaf for leaf in keras.tree.flatten(structure) if isinstance(leaf, Signal))
+
+
+def positions(shape: Sequence[int | None]) -> int:
+    """Return how many places an example has along these axes; an axis of unknown size counts as one."""
+    return math.prod(size or 1 for size in shape)
+
+
+def tiled(labels: Labels | None, times: int) -> Labels | None:
+    """Return ``labels`` one after the other so many times."""
+    return None if labels is None else np.tile(labels, times)
