@@ -147,7 +147,7 @@ def finish(bench: Workbench, rows: Sequence[Row], in_time: bool, listen: Listene
         model = load_model(run.student)
         chosen = Chosen(model, Evaluator(task, model, bench.evaluator.head), run)
         selected = describe(bench, chosen, row)
-        artifacts = [export(kind, chosen, listen) for kind in recipe.export]
+        artifacts = [export(kind, chosen, listen) for kind in recipe.export.to]
     status = "time_limit" if not in_time else "ok" if selected and selected["within_budget"] else "budget_not_met"
     dense = bench.ledger.find("dense")
     report = build_report(

@@ -121,7 +121,7 @@ def place(tree: Node, finding: Finding) -> Position:
         elif isinstance(node.value, list) and isinstance(key, int) and key < len(node.value):
             node = node.value[key]
             where = node.where
-        else:
+        elif not isinstance(node.value, list):  # of a list that is short for a mapping, the mapping's key is skipped
             break
     return where
 

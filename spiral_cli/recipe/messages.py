@@ -130,7 +130,7 @@ def sections(loc: Sequence[str | int]) -> list[type[Section]]:
     for key in loc:
         fields = [section.model_fields[key] for section in here if key in section.model_fields]
         if fields:
-            here = [section for info in fields for section in sections_in(info.annotation)]
+            here = list(dict.fromkeys(section for info in fields for section in sections_in(info.annotation)))
         elif is_tag(key):
             here = [section for section in here if (key == "<block>") == ("block" in section.model_fields)]
     return here

@@ -383,6 +383,24 @@ class Guard(Section):
             yield ("mode",), f"received 'min'; {self.monitor} is better when higher: write max, or leave mode out"
 
 
+Exporter = Annotated[str, NameIn(registry.exporters)]
+
+
+class Export(Section):
+    """Which files are written of the chosen student, and what they must keep to be shipped."""
+
+    to: list[Exporter] = Field(default=["keras"], description="files to write")
+    max_drop: Annotated[float, Field(ge=0.0)] = Field(
+        default=0.01, description="largest loss of guard.monitor against the student on test; more is not shipped"
+    )
+    samples: Positive = Field(default=256, description="training examples that give litert_int8 its ranges")
+    full_integer: bool = Field(default=False, description="litert_int8 with int8 inputs and outputs")
+
+    def rules(self) -> Iterator[Finding]:
+        """No file twice."""
+        yield from repeated("to", self.to)
+
+
 class Recipe(Section):
     """One spiral: from a teacher to the chosen student."""
 
@@ -411,7 +429,13 @@ class Recipe(Section):
     train: Train = Field(default_factory=dict, validate_default=True)
     guard: Guard = Field(default_factory=dict, validate_default=True)
     select: Literal["smallest", "best", "score"] = "smallest"
-    export: list[Annotated[str, NameIn(registry.exporters)]] = Field(default=["keras"], description="files to write")
+    export: Annotated[
+        Annotated[Export, Tag("<mapping>")]
+        | Annotated[
+            Export, BeforeValidator(lambda names: {"to": names}, json_schema_input_type=list[Exporter]), Tag("<list>")
+        ],
+        forms("a list of files to write, or a mapping with to: such a list"),
+    ] = Field(default_factory=dict, validate_default=True, description="files to write: a list, or a mapping")
     tensorboard: bool = Field(default=False, description="write TensorBoard scalars into the run folder")
     plugins: list[Text] = Field(default=[], description="modules to import first: your own criteria, losses, …")
     plugin_folder: Path | None = Field(
@@ -438,7 +462,6 @@ class Recipe(Section):
                 f"received {self.device!r} with distribution {self.distribution}; allowed: auto, gpu (all of them) or "
                 "cpu: for a single device leave distribution out",
             )
-        yield from repeated("export", self.export)
         yield from repeated("plugins", self.plugins)
 
 

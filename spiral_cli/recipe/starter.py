@@ -39,7 +39,7 @@ train:
 guard:
   max_drop: 0.02            # a round that loses more accuracy than this is rolled back
 
-export: [keras]
+export: [keras]             # beside it, each measured in its own runtime: spiral ls exporters
 """
 
 

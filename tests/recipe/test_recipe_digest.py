@@ -71,6 +71,7 @@ def test_flatten_gives_every_setting_its_dotted_key() -> None:
         {"device": "cpu"},
         {"device": "gpu:1"},
         {"plugins": ["json"]},
+        {"export": {"to": [], "max_drop": 0.5, "samples": 3, "full_integer": True}},
         {"data": {"format": "digits", "path": "/elsewhere"}},
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 
 from spiral_cli.errors import RecipeError, UsageError
 from spiral_cli.recipe import Recipe, load_recipe
-from spiral_cli.recipe.schema import NM, Schedule
+from spiral_cli.recipe.schema import NM, Export, Schedule
 
 BASE = "data: {format: digits}\nteacher: {model: lenet300}\n"
 Load = Callable[..., Recipe]
@@ -124,6 +124,12 @@ def test_every_problem_is_reported_at_once_in_the_order_of_the_file(load: Load) 
         ("name: ../x", "3:7: received '../x'; allowed: letters, digits"),
         ("name: ..", "3:7: received '..'; allowed: letters, digits"),
         ("export: [keras, keras]", "3:17: received 'keras' a second time; keep one"),
+        ("export: {to: [keras, keras]}", "3:22: received 'keras' a second time; keep one"),
+        ("export: [kerass]", "3:10: received 'kerass'; allowed: an exporter of keras"),
+        ("export: {to: [kerass]}", "3:15: received 'kerass'; allowed: an exporter of keras"),
+        ("export: keras", "3:9: received 'keras'; allowed: a list of files to write, or a mapping with to"),
+        ("export: {too: [keras]}", "3:10: received the unknown key 'too'; allowed: to, max_drop, samples, full_"),
+        ("export: {max_drop: -1}", "3:20: received -1; allowed: 0 or more"),
         ("plugins: [no_such_module_here]", "3:11: plugin 'no_such_module_here' cannot be imported"),
         ("version: 2", "3:10: received 2; allowed: 1"),
         ("train: !!python/object/apply:os.system [echo]", "3:8: received the tag"),
@@ -336,6 +342,11 @@ def test_overrides_reach_every_kind_of_place(load: Load) -> None:
         "data.classes=[no, b=c]",
     )
     assert override_values(recipe) == (4, 2.0, [0.5, 0.75], ["no", "b=c"])
+
+
+@pytest.mark.parametrize("written", ["[keras]", "{to: [keras]}", "", "{max_drop: 0.01}"])
+def test_a_list_of_exports_is_short_for_a_mapping(load: Load, written: str) -> None:
+    assert load(BASE + f"export: {written}\n").export == Export(to=["keras"])
 
 
 def test_an_override_mends_a_wrong_file(load: Load) -> None:
