@@ -195,5 +195,10 @@ augmentations = Registry("augmentations", "augmentation", "data.augmentation")
 models = Registry("models", "model", "models")
 tasks = Registry("tasks", "task", "tasks")
 exporters = Registry("exporters", "exporter", "export")
+runtimes = Registry("runtimes", "runtime", "runtimes")
 
-REGISTRIES = (tasks, datasets, augmentations, models, criteria, allocations, schedules, pressures, losses, exporters)
+REGISTRIES = (
+    *(tasks, datasets, augmentations, models),
+    *(criteria, allocations, schedules, pressures, losses),
+    *(exporters, runtimes),
+)

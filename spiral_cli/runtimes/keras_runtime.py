@@ -1,0 +1,30 @@
+"""``.keras`` files in Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from spiral_cli.models.flat import flat
+from spiral_cli.models.load import load_model
+from spiral_cli.registry import runtimes
+from spiral_cli.runtimes.session import Arrays, Session
+from spiral_cli.runtimes.tensorflow_threads import use_threads
+
+
+@runtimes.register("keras", opens=".keras")
+def open_keras(path: Path, threads: int) -> Session:
+    """Keras on TensorFlow, the model's call compiled to a graph."""
+    used = use_threads(threads)
+    model = load_model(path)
+    call = tf.function(flat(model), reduce_retracing=True)
+
+    def run(inputs: Sequence[np.ndarray]) -> Arrays:
+        return tuple(output.numpy() for output in call(*map(tf.constant, inputs)))
+
+    runtime = f"keras {keras.__version__}, tensorflow {tf.__version__}"
+    return Session(runtime, used, run, lambda: [weight.numpy() for weight in model.weights])

@@ -1,0 +1,69 @@
+"""A model's file, opened by its own runtime: arrays in, arrays out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from spiral_cli.errors import MissingError, SpiralError, UsageError
+from spiral_cli.registry import runtimes
+
+FOLDER = "folder"
+Arrays = tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True)
+class Session:
+    """An opened file.
+
+    Attributes:
+        runtime: its name and version.
+        threads: how many it really computes with.
+        run: inputs (batch, …) in the model's order, scaled as the model sees them, to outputs
+            (batch, …) in its order, floats also where the file computes in integers.
+        weights: what the file holds as constants, as floats; None where that cannot be read.
+    """
+
+    runtime: str
+    threads: int
+    run: Callable[[Sequence[np.ndarray]], Arrays]
+    weights: Callable[[], list[np.ndarray]] | None = None
+
+
+def open_model(path: Path, threads: int) -> Session:
+    """Open a file, or a SavedModel's folder, in the runtime that its name says.
+
+    Args:
+        path: ``*.keras``, ``*.tflite``, ``*.onnx``, …, or a folder.
+        threads: to compute with. TensorFlow's are one pool for a process, set by who comes first.
+
+    Raises:
+        MissingError: there is nothing, or nothing that the runtime can open.
+        UsageError: no runtime opens such files.
+    """
+    if not path.exists():
+        raise MissingError(f"there is no {path}; name a file that exists")
+    kind = FOLDER if path.is_dir() else path.suffix
+    by_kind = {part.facts["opens"]: name for name, part in runtimes.parts().items()}
+    if kind not in by_kind:
+        raise UsageError(f"no runtime opens {path}; allowed: {', '.join(by_kind)}")
+    try:
+        return runtimes.get(by_kind[kind])(path, threads)
+    except SpiralError:
+        raise
+    except Exception as error:  # each runtime has its own
+        raise MissingError(f"{path} cannot be opened by {by_kind[kind]} ({first_line(error)})") from error
+
+
+def first_line(error: Exception) -> str:
+    """Return what an error says, short: runtimes add pages of their stack."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Return the names of a signature's inputs or outputs in order: ``input_2`` before ``input_10``."""
+    return sorted(names, key=lambda name: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)])
