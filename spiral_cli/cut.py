@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from spiral_cli.pruning.evidence import Evidence
 from spiral_cli.pruning.recipe_masks import recipe_masks
 from spiral_cli.pruning.schedules import round_density
-from spiral_cli.recipe.schema import Prune
+from spiral_cli.recipe.prune import Prune
 from spiral_cli.training.evidence import Collector
 from spiral_cli.training.plan import epoch_rows
 from spiral_cli.training.program import Program

@@ -18,7 +18,7 @@ from spiral_cli.pruning.patterns import refuse_unmatched
 from spiral_cli.pruning.prunable import Prunable, Skipped, find_prunable
 from spiral_cli.pruning.schedules import sparsities
 from spiral_cli.recipe import Recipe
-from spiral_cli.recipe.schema import Prune
+from spiral_cli.recipe.prune import Prune
 from spiral_cli.tasks.classification import Head
 from spiral_cli.tasks.task import Task
 

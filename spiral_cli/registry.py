@@ -186,6 +186,7 @@ def load_plugins(modules: Sequence[str], folder: Path) -> None:
 
 
 criteria = Registry("criteria", "criterion", "pruning.criteria")
+group_criteria = Registry("group_criteria", "group criterion", "channels.criteria")
 allocations = Registry("allocations", "allocation", "pruning.allocation")
 schedules = Registry("schedules", "schedule", "pruning.schedules")
 pressures = Registry("pressures", "pressure", "pruning.pressure")
@@ -199,6 +200,6 @@ runtimes = Registry("runtimes", "runtime", "runtimes")
 
 REGISTRIES = (
     *(tasks, datasets, augmentations, models),
-    *(criteria, allocations, schedules, pressures, losses),
+    *(criteria, group_criteria, allocations, schedules, pressures, losses),
     *(exporters, runtimes),
 )

@@ -26,14 +26,19 @@ class Space:
     """Groups that play the same part, such as the channels of a residual stream: they are compared with each other.
 
     Attributes:
-        name: the layers that make them.
+        layers: those that make them.
         groups: their numbers, (groups,).
         width: channels of one layer that a group stands for: 1, or those of a part that leaves whole.
     """
 
-    name: str
+    layers: tuple[str, ...]
     groups: np.ndarray
     width: int
+
+    @property
+    def name(self) -> str:
+        """The layers that make them, as a person reads them."""
+        return " + ".join(self.layers)
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ class Channels:
         spaces: the groups that may leave, each in one space.
         weight: channels of all layers that each group stands for, (groups,).
         axes: of every variable of the model, in its order, the groups along each axis.
+        shapes: of the same variables.
         uses: how often each weight of a variable is used in an example.
         products: groups and the multiplications beside weights that each stands for.
         edits: by path of a layer, then of a number in its config: the groups it counts.
@@ -55,6 +61,7 @@ class Channels:
     spaces: tuple[Space, ...]
     weight: np.ndarray
     axes: tuple[Axes, ...]
+    shapes: tuple[tuple[int, ...], ...]
     uses: tuple[float, ...]
     products: tuple[tuple[Labels, float], ...]
     edits: Mapping[int, Mapping[Path, Labels]]
@@ -156,6 +163,7 @@ def collect(trace: Trace, model: Any) -> Channels:
             tuple(renumber(labels) for labels in trace.bound.get(id(variable), [None] * len(variable.shape)))
             for variable in model.variables
         ),
+        shapes=tuple(tuple(variable.shape) for variable in model.variables),
         uses=tuple(trace.uses.get(id(variable), 0.0) for variable in model.variables),
         products=tuple((found, amount) for labels, amount in trace.products if (found := numbers[labels]) is not None),
         edits={
@@ -179,7 +187,7 @@ def spaces_of(members: Mapping[int, Sequence[tuple[str, int]]]) -> tuple[Space, 
         alike.setdefault(tuple(sorted(made)), []).append(group)
     return tuple(
         Space(
-            name=" + ".join(dict.fromkeys(name for name, _ in made)),
+            layers=tuple(dict.fromkeys(name for name, _ in made)),
             groups=np.array(groups, np.int64),
             width=min(count for _, count in made),
         )

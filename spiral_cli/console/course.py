@@ -10,7 +10,7 @@ from statistics import median
 from spiral_cli.console.texts import counted, duration
 from spiral_cli.events import EpochDone, Event, Progress, RoundDone, StageDone, StageStarted
 from spiral_cli.recipe import Recipe
-from spiral_cli.recipe.schema import Schedule
+from spiral_cli.recipe.prune import Schedule
 
 
 @dataclass

@@ -20,7 +20,7 @@ from spiral_cli.pruning.lamp_order import LampOrder, highest_score
 from spiral_cli.pruning.patterns import matches, refuse_unmatched, spellings
 from spiral_cli.pruning.ranking import Scores, cut_off, possible, required, target
 from spiral_cli.pruning.schedules import sparsities
-from spiral_cli.recipe.schema import Prune
+from spiral_cli.recipe.prune import Prune
 from spiral_cli.registry import allocations
 
 Allocation = Callable[[Scores, float, Scores | None], dict[str, int]]

@@ -15,7 +15,7 @@ import numpy as np
 
 from spiral_cli.errors import UsageError
 from spiral_cli.pruning.ranking import Scores, keep_top, target
-from spiral_cli.recipe.schema import NM, Block
+from spiral_cli.recipe.prune import NM, Block
 
 Axes = Mapping[str, tuple[int, ...]]
 PATTERN_SLACK = 1e-3  # the recipe takes a sparsity of 0.666 for 1 of 3, so the masks do too

@@ -10,7 +10,7 @@ from spiral_cli.pruning import allocation, granularity
 from spiral_cli.pruning.evidence import Arrays, Evidence
 from spiral_cli.pruning.masks import make_masks
 from spiral_cli.pruning.scoring import score
-from spiral_cli.recipe.schema import Prune
+from spiral_cli.recipe.prune import Prune
 
 
 def recipe_masks(

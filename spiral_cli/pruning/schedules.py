@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from spiral_cli.recipe.schema import Schedule
+from spiral_cli.recipe.prune import Schedule
 from spiral_cli.registry import schedules
 
 

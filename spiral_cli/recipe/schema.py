@@ -7,9 +7,7 @@ without importing them. Rules that join several keys stand in the ``rules`` of t
 # No `from __future__ import annotations` here: pydantic would compile every annotation again,
 # a tenth of the time `spiral validate` has.
 
-import re
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, Tag, model_validator
@@ -18,13 +16,10 @@ from spiral_cli import registry
 from spiral_cli.errors import did_you_mean
 from spiral_cli.recipe.applications import Application
 from spiral_cli.recipe.augment import augment_findings
+from spiral_cli.recipe.kinds import Fraction, Path, Positive, Text
+from spiral_cli.recipe.prune import Prune
 from spiral_cli.recipe.section import Finding, NameIn, Section, forms, listed, repeated, sources
 
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Sparsity = Annotated[float, Field(ge=0.0, lt=1.0)]
-Positive = Annotated[int, Field(ge=1)]
-Path = Annotated[str, Field(min_length=1, description="a path relative to the recipe")]
-Text = Annotated[str, Field(min_length=1)]
 ClassName = Annotated[Text, BeforeValidator(lambda value: str(value) if type(value) is int else value)]
 Builder = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", description="package.module:function")]
 
@@ -170,134 +165,6 @@ class Student(Section):
     def rules(self) -> Iterator[Finding]:
         """One source."""
         yield from sources(self, ("path", "builder", "application", "model"))
-
-
-class NM(Section):
-    """Keep ``n`` of every ``m`` neighbours along the input axis."""
-
-    n: Positive
-    m: Positive
-
-    def rules(self) -> Iterator[Finding]:
-        """Fewer are kept than there are."""
-        if self.n >= self.m:
-            yield ("n",), f"received n: {self.n} with m: {self.m}; allowed: n below m"
-
-
-class Block(Section):
-    """Prune whole blocks of ``[inputs, outputs]`` weights."""
-
-    block: Annotated[list[Positive], Field(min_length=2, max_length=2)]
-
-
-class Schedule(Section):
-    """Sparsity after each round."""
-
-    kind: Annotated[str, NameIn(registry.schedules)] = "geometric"
-    final_sparsity: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
-        default=0.9, description="sparsity after the last round"
-    )
-    rounds: Positive = Field(
-        default_factory=lambda known: 1 if known.get("kind") == "one_shot" else 5,
-        description="how many turns of the screw; 5 by default, 1 with one_shot",
-    )
-
-    def rules(self) -> Iterator[Finding]:
-        """One shot is one round."""
-        if self.kind == "one_shot" and self.rounds != 1:
-            yield (
-                ("rounds",),
-                f"received {self.rounds}; one_shot is one round: leave rounds out, or choose another kind",
-            )
-
-
-class Pressure(Section):
-    """A penalty that pushes what is about to be pruned towards zero, before the cut."""
-
-    kind: Annotated[str, NameIn(registry.pressures)] = "l1"
-    strength: Annotated[float, Field(ge=0.0)] = Field(
-        default=2.0e-4, description="of a round to 1 % density; in other rounds in inverse proportion"
-    )
-
-
-class Prune(Section):
-    """What is pruned, by which importance, how much, in which shape, and when."""
-
-    criterion: Annotated[str, NameIn(registry.criteria)] = "magnitude"
-    allocation: Annotated[
-        Annotated[str, NameIn(registry.allocations), Tag("<text>")] | Annotated[dict[str, Sparsity], Tag("<mapping>")],
-        forms("a name, or a mapping of layer pattern to its final sparsity"),
-    ] = Field(
-        default="global", description="how sparsity is spread over layers, or layer pattern to its final sparsity"
-    )
-    granularity: Annotated[
-        Annotated[Literal["unstructured"], Tag("<text>")]
-        | Annotated[NM, Tag("<mapping>")]
-        | Annotated[Block, Tag("<block>")],
-        forms("unstructured, {n: 2, m: 4} or {block: [4, 4]}", "unstructured"),
-    ] = Field(default="unstructured", description="single weights, n kept of every m, or whole blocks")
-    schedule: Annotated[
-        Annotated[Schedule, Tag("<mapping>")] | Annotated[list[Sparsity], Field(min_length=1), Tag("<list>")],
-        forms("a mapping of kind, final_sparsity and rounds, or a list of sparsities"),
-    ] = Field(
-        default_factory=dict,
-        validate_default=True,
-        description="a kind with final_sparsity and rounds, or a list of sparsities",
-    )
-    pressure: Pressure | None = Field(default_factory=dict, validate_default=True)
-    cut: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
-        default=0.75, description="part of a round over which its density falls; masks may regrow until then"
-    )
-    regrow: bool = Field(default=False, description="until the cut is done, cut weights train on and may come back")
-    weights: Literal["continue", "rewind"] = Field(
-        default="continue", description="each round goes on from the last, or rewinds to the dense student"
-    )
-    targets: Annotated[list[Text], Field(min_length=1)] = Field(
-        default=["*"], description="layers to prune: globs or re:…"
-    )
-    ignore: list[Text] = Field(default=[], description="layers to leave dense: globs or re:…")
-
-    @model_validator(mode="before")
-    @classmethod
-    def n_of_m_sparsity(cls, raw: Any) -> Any:
-        """Give an n:m recipe without a final sparsity the one its pattern has."""
-        match raw:
-            case {"granularity": {"n": int(n), "m": int(m)}} if 0 < n < m:
-                schedule = raw.get("schedule", {})
-                if isinstance(schedule, dict) and "final_sparsity" not in schedule:
-                    return {**raw, "schedule": {**schedule, "final_sparsity": 1 - n / m}}
-        return raw
-
-    def rules(self) -> Iterator[Finding]:
-        """Sparsity grows from round to round and reaches what the pattern asks; patterns work."""
-        if isinstance(self.schedule, list):
-            final, last = self.schedule[-1], len(self.schedule) - 1
-            place: tuple[str | int, ...] = ("schedule", last)
-            for index, (before, after) in enumerate(pairwise([0.0, *self.schedule])):
-                if after <= before:
-                    yield ("schedule", index), f"received {after}; allowed: more than the {before} before it"
-        else:
-            final, place = self.schedule.final_sparsity, ("schedule", "final_sparsity")
-        if isinstance(self.granularity, NM):
-            least = 1 - self.granularity.n / self.granularity.m
-            if final < least - 1e-3:  # a person writes 0.666 for 2/3
-                pattern = f"{self.granularity.n} of {self.granularity.m}"
-                yield place, f"received {final}; keeping {pattern} is a sparsity of {least:.4g}: give at least that"
-        for key in ("targets", "ignore"):
-            patterns = getattr(self, key)
-            yield from repeated(key, patterns)
-            for index, pattern in enumerate(patterns):
-                if pattern.startswith("re:") and (error := regex_error(pattern[3:])):
-                    yield (key, index), f"received {pattern!r}, which is no regular expression: {error}"
-
-
-def regex_error(pattern: str) -> str:
-    """Return what is wrong with a regular expression, or an empty string."""
-    try:
-        re.compile(pattern)
-    except (re.error, RecursionError, OverflowError) as error:
-        return str(error)
-    return ""
 
 
 class Feature(Section):

@@ -43,10 +43,11 @@ class NameIn:
 
     parts: registry.Registry
     also: tuple[str, ...] = ()
+    more: registry.Registry | None = None
 
     def names(self) -> list[str]:
         """Return the accepted names."""
-        return [*self.also, *self.parts.names()]
+        return [*self.also, *self.parts.names(), *(self.more.names() if self.more else ())]
 
     def check(self, value: str) -> str:
         """Return ``value`` if it is registered."""

@@ -25,7 +25,7 @@ import numpy as np
 
 from spiral_cli.pruning.evidence import Evidence
 from spiral_cli.pruning.recipe_masks import recipe_masks
-from spiral_cli.recipe.schema import Prune
+from spiral_cli.recipe.prune import Prune
 
 RULES = {  # name: criterion, allocation, bar of the time ratio
     "magnitude": ("magnitude", "global", 4.0),

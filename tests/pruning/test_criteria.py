@@ -14,7 +14,7 @@ from spiral_cli.pruning.criteria.lamp import lamp_scores
 from spiral_cli.pruning.evidence import Evidence
 from spiral_cli.pruning.pressure import pressure_course
 from spiral_cli.pruning.schedules import retry_density, round_density, sparsities
-from spiral_cli.recipe.schema import Schedule
+from spiral_cli.recipe.prune import Schedule
 from spiral_cli.registry import criteria, pressures, schedules
 
 W = {"a": np.array([[-3.0, 1.0], [0.0, 2.0]])}

@@ -11,7 +11,7 @@ from spiral_cli.errors import UsageError
 from spiral_cli.pruning.allocation import erk, globally, lamp, per_layer, uniform
 from spiral_cli.pruning.granularity import Blocks, NByM, Unstructured, as_matrix, from_recipe
 from spiral_cli.pruning.masks import make_masks
-from spiral_cli.recipe.schema import NM, Block
+from spiral_cli.recipe.prune import NM, Block
 
 ALLOCATIONS = st.sampled_from([uniform, globally, erk, lamp, per_layer({"layer0": 0.2}, 0.9)])
 DENSITY = st.floats(0.02, 1.0)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from spiral_cli.pruning.evidence import Evidence
 from spiral_cli.pruning.ranking import BLOCK, cut_off, keep_top
 from spiral_cli.pruning.recipe_masks import recipe_masks
-from spiral_cli.recipe.schema import Prune
+from spiral_cli.recipe.prune import Prune
 
 VALUES = st.lists(st.sampled_from([-np.inf, -1.0, 0.0, 0.5, 1.0, 2.0, np.inf]), max_size=40)
 RULES = [("magnitude", "global"), ("magnitude", "lamp"), ("lamp", "global")]

@@ -15,7 +15,7 @@ from spiral_cli.pruning.granularity import NByM, Unstructured
 from spiral_cli.pruning.lamp_order import BLOCK, LampOrder, highest_score
 from spiral_cli.pruning.masks import make_masks
 from spiral_cli.pruning.recipe_masks import recipe_masks
-from spiral_cli.recipe.schema import Prune
+from spiral_cli.recipe.prune import Prune
 
 DENSITY = st.floats(0.01, 1.0)
 KINDS = st.sampled_from([np.float16, np.float32, np.float64])

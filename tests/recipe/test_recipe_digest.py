@@ -211,7 +211,9 @@ def test_the_schema_lists_registered_names_and_refuses_unknown_keys() -> None:
     sections = [described, *described["$defs"].values()]
     assert all(section["additionalProperties"] is False for section in sections)
     text = json.dumps(described)
-    for parts in (registry.criteria, registry.models, registry.tasks, registry.exporters):
+    ranked = json.dumps([*registry.criteria.names(), *registry.group_criteria.names()])
+    assert f'"enum": {ranked}' in text
+    for parts in (registry.models, registry.tasks, registry.exporters):
         assert f'"enum": {json.dumps(parts.names())}' in text or f'"same", {json.dumps(parts.names())[1:]}' in text
     assert described["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert described["required"] == ["data", "teacher"]

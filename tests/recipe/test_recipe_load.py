@@ -9,7 +9,8 @@ import pytest
 
 from spiral_cli.errors import RecipeError, UsageError
 from spiral_cli.recipe import Recipe, load_recipe
-from spiral_cli.recipe.schema import NM, Export, Schedule
+from spiral_cli.recipe.prune import NM, Schedule
+from spiral_cli.recipe.schema import Export
 
 BASE = "data: {format: digits}\nteacher: {model: lenet300}\n"
 Load = Callable[..., Recipe]
@@ -84,7 +85,10 @@ def test_every_problem_is_reported_at_once_in_the_order_of_the_file(load: Load) 
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ("prune: {granularity: unstructurd}", "3:22: received 'unstructurd'; allowed: unstructured, {n: 2, m: 4} or"),
+        (
+            "prune: {granularity: unstructurd}",
+            "3:22: received 'unstructurd'; allowed: unstructured, channel, {n: 2, m: 4}",
+        ),
         ("prune: {granularity: {n: 2}}", "3:9: the key 'm' is missing"),
         ("prune: {granularity: {block: 4}}", "3:30: received 4; allowed: a list"),
         ("prune: {granularity: {block: [4]}}", "3:30: received 1 entry; allowed: at least 2 entries"),
