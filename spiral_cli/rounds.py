@@ -87,7 +87,8 @@ def turn(bench: Workbench, attempt: Attempt, rows: Sequence[Row], listen: Listen
         )
         row = judge(bench, attempt, stage, trained)
     control.together.agree(f"{stage.title}: its masks and whether it is accepted", decision(row, trained.masks))
-    bench.ledger.append("round", row=row, files=store(bench, row, rows, trained.masks))
+    files = store(bench, row, rows, trained.masks)
+    bench.ledger.append("round", row=row, curve=trained.curve, files=files)
     remove_states(checkpoint)
     return row
 

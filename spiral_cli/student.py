@@ -196,8 +196,9 @@ def _distil_dense(bench: Workbench, same: bool, listen: Listener, control: Contr
     metrics = bench.evaluator.metrics(bench.task.dataset.validation)
     masks = {one.name: np.ones(one.variable.shape, bool) for one in bench.prunable}
     files = bench.keep(0, masks)
-    seconds = trained.seconds if trained else 0.0
-    bench.ledger.append("dense", digest=student_digest(recipe), metrics=metrics, seconds=seconds, files=files)
+    seconds, curve = (trained.seconds, trained.curve) if trained else (0.0, [])
+    facts = {"metrics": metrics, "seconds": seconds, "curve": curve}
+    bench.ledger.append("dense", digest=student_digest(recipe), **facts, files=files)
     remove_states(checkpoint)
     if not same:
         listen(StageDone("dense", "dense student", metrics, seconds))

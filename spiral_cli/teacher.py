@@ -25,7 +25,8 @@ from spiral_cli.tasks.task import Task
 from spiral_cli.training.build import make_stage, teacher_program
 from spiral_cli.training.checkpoint import remove_states
 from spiral_cli.training.control import Control
-from spiral_cli.training.loop import train_stage
+from spiral_cli.training.loop import Trained, train_stage
+from spiral_cli.training.resume import Curve
 from spiral_cli.training.saving import save_model
 from spiral_cli.training.writer import Writer
 
@@ -60,7 +61,7 @@ def train_or_load_teacher(
     record = _stored(recipe, task, ledger, listen)
     reused = record is not None
     if record is None:
-        seconds = _obtain(recipe, task, run, listen, control)
+        seconds, curve = _obtain(recipe, task, run, listen, control)
     model = load_model(run.teacher)
     evaluator = Evaluator(task, model, task.head(model, recipe.teacher.output))
     if record is None:
@@ -72,6 +73,7 @@ def train_or_load_teacher(
             data=task.dataset.fingerprint(),
             metrics=metrics,
             seconds=seconds,
+            curve=curve,
             files=(run.teacher,),
         )
         remove_states(run.teacher_checkpoint)
@@ -93,30 +95,30 @@ def _stored(recipe: Recipe, task: Task, ledger: Ledger, listen: Listener) -> dic
     return record
 
 
-def _obtain(recipe: Recipe, task: Task, run: RunFolder, listen: Listener, control: Control) -> float:
-    """Put ``teacher.keras`` into the run; return the seconds its training took."""
+def _obtain(recipe: Recipe, task: Task, run: RunFolder, listen: Listener, control: Control) -> tuple[float, Curve]:
+    """Put ``teacher.keras`` into the run; return the seconds of its training and what each epoch came to."""
     settings = recipe.teacher
     if settings.path is not None and not settings.epochs:
         with atomic_path(run.teacher) as temporary:
             shutil.copyfile(settings.path, temporary)
-        return 0.0
+        return 0.0, []
     keras.utils.set_random_seed(recipe.seed)
     model = task.build_model(settings)
-    seconds = 0.0
-    if settings.epochs:
-        seconds = _train(recipe, task, model, run, listen, control)
+    trained = _train(recipe, task, model, run, listen, control) if settings.epochs else None
     save_model(model, run.teacher)
-    return seconds
+    return (trained.seconds, trained.curve) if trained else (0.0, [])
 
 
-def _train(recipe: Recipe, task: Task, model: keras.Model, run: RunFolder, listen: Listener, control: Control) -> float:
+def _train(
+    recipe: Recipe, task: Task, model: keras.Model, run: RunFolder, listen: Listener, control: Control
+) -> Trained:
     settings = recipe.teacher
     head = task.head(model, settings.output)
     stage = make_stage(task, settings, settings.epochs, kind="teacher", title="teacher", key=(recipe.seed, 0))
     program = teacher_program(task, model, head, settings, recipe.precision)
     evaluator = Evaluator(task, model, head)
     with Writer() as writer:
-        trained = train_stage(
+        return train_stage(
             program,
             stage,
             run.teacher_checkpoint,
@@ -125,7 +127,6 @@ def _train(recipe: Recipe, task: Task, model: keras.Model, run: RunFolder, liste
             listen=listen,
             control=control,
         )
-    return trained.seconds
 
 
 def refuse_other_data(task: Task, record: Mapping[str, Any], run: Path) -> None:

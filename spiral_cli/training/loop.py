@@ -16,7 +16,7 @@ from spiral_cli.training.arrays import Feed
 from spiral_cli.training.control import Control
 from spiral_cli.training.plan import epoch_rows
 from spiral_cli.training.program import CHUNK_STEPS, Program
-from spiral_cli.training.resume import Masks, Position, Saver, take_up
+from spiral_cli.training.resume import Curve, Masks, Position, Saver, take_up
 from spiral_cli.training.writer import Writer
 
 RECALIBRATION = 3  # names its order of examples among a stage's
@@ -61,11 +61,12 @@ class Stage:
 
 @dataclass(frozen=True)
 class Trained:
-    """How a stage ended: mean losses of its last epoch, seconds of training, masks in force."""
+    """How a stage ended: mean losses of its last epoch, seconds of training, masks in force, losses by epoch."""
 
     losses: Mapping[str, float]
     seconds: float
     masks: Masks
+    curve: Curve
 
 
 Remake = Callable[[Program, int, Masks], Masks]
@@ -135,12 +136,13 @@ def train_stage(
         if not program.finite():  # a loss is that before its update, so the last one does not tell
             raise diverged("a weight", "NaN or infinite", stage, position.epoch, len(rows), program.precision)
         metrics = dict(measure()) if measure is not None else {}
+        position.curve.append({"losses": position.losses, "metrics": metrics})
         saver.save(position, masks)
         listen(
             EpochDone(stage.kind, stage.title, position.epoch, stage.epochs, position.losses, metrics, position.seconds)
         )
     _polish(program, stage)
-    return Trained(position.losses, position.seconds, masks)
+    return Trained(position.losses, position.seconds, masks, position.curve)
 
 
 def _polish(program: Program, stage: Stage) -> None:

@@ -14,6 +14,7 @@ from spiral_cli.training.program import Program, State
 from spiral_cli.training.writer import Writer
 
 Masks = dict[str, np.ndarray]
+Curve = list[dict[str, dict[str, float]]]
 
 
 @dataclass
@@ -26,6 +27,7 @@ class Position:
         seconds: of training so far, over all processes that took part.
         sums: of the losses of the present epoch, as `Program.run` returns them.
         losses: means of the last epoch that ended.
+        curve: of every epoch that ended its mean ``losses`` and validation ``metrics`` (empty where not measured).
     """
 
     epoch: int = 0
@@ -33,6 +35,7 @@ class Position:
     seconds: float = 0.0
     sums: list[float] = field(default_factory=list)
     losses: dict[str, float] = field(default_factory=dict)
+    curve: Curve = field(default_factory=list)
 
 
 class Saver:
