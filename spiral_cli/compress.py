@@ -182,7 +182,7 @@ def describe(bench: Workbench, chosen: Chosen, row: Row) -> dict[str, Any]:
     from spiral_cli.pruning.prunable import find_prunable
 
     prunable, _ = find_prunable(chosen.model, bench.recipe.prune.targets, bench.recipe.prune.ignore)
-    size = measure_size(chosen.model, prunable)
+    size = measure_size(chosen.model, prunable, bench.whole)
     return {
         "round": row["round"],
         "attempt": row["attempt"],

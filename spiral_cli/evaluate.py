@@ -82,14 +82,20 @@ class Size:
         return 1.0 - self.density
 
 
-def measure_size(model: keras.Model, prunable: Sequence[Prunable]) -> Size:
-    """Count the weights of ``model``."""
+def measure_size(model: keras.Model, prunable: Sequence[Prunable], whole: int | None = None) -> Size:
+    """Count the weights of ``model``.
+
+    Args:
+        model: what is counted.
+        prunable: its weights that may be pruned.
+        whole: how many these were before channels left, which count as zero; by default none did.
+    """
     weights = [weight.numpy() for weight in model.weights]
     pruned = [one.variable.numpy() for one in prunable]
     return Size(
         parameters=sum(weight.size for weight in weights),
         nonzero=sum(int(np.count_nonzero(weight)) for weight in weights),
-        prunable=sum(weight.size for weight in pruned),
+        prunable=sum(weight.size for weight in pruned) if whole is None else whole,
         kept=sum(int(np.count_nonzero(weight)) for weight in pruned),
     )
 

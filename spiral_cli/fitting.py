@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from spiral_cli.channels.choice import per_space
+from spiral_cli.channels.graph import find_channels
 from spiral_cli.distillation.features import pair_layers
 from spiral_cli.errors import UsageError
 from spiral_cli.models.names import fresh_names
@@ -74,7 +76,12 @@ def fit_student(recipe: Recipe, task: Task, teacher: keras.Model, student: keras
     if not prunable:
         reasons = "; ".join(f"{one.name}: {one.reason}" for one in skipped)
         raise UsageError(f"nothing in the student can be pruned ({reasons}); check prune.targets and prune.ignore")
-    if not isinstance(prune.allocation, str):
+    if prune.granularity == "channel":
+        channels = find_channels(student, prune.targets, prune.ignore)
+        skipped += [Skipped(layer, layer, f"its channels stay: {reason}") for layer, reason in channels.held.items()]
+        if not isinstance(prune.allocation, str):
+            per_space(channels, prune.allocation)
+    elif not isinstance(prune.allocation, str):
         refuse_unmatched(prune.allocation, [one.name for one in prunable], "prune.allocation")
     sparsity = ends_at(prune, prunable)
     refuse_uncuttable(prune, sparsity)
@@ -104,7 +111,7 @@ def refuse_other_types(precision: str, task: Task, model: keras.Model) -> None:
 def ends_at(prune: Prune, prunable: Sequence[Prunable]) -> float:
     """Return the sparsity after the last round as far as shapes decide it: masks of weights by chance."""
     asked = sparsities(prune.schedule)[-1]
-    if isinstance(prune.allocation, str) and prune.granularity == "unstructured":
+    if prune.granularity == "channel" or (isinstance(prune.allocation, str) and prune.granularity == "unstructured"):
         return asked
     rng = np.random.default_rng(0)
     chance = {one.name: rng.random(one.variable.shape, np.float32) for one in prunable}
@@ -125,7 +132,7 @@ def refuse_uncuttable(prune: Prune, found: float) -> None:
     Raises:
         UsageError: it does not: a tile may be as large as the whole layer, and one a layer stays.
     """
-    if prune.granularity == "unstructured":
+    if prune.granularity in ("unstructured", "channel"):
         return
     asked = sparsities(prune.schedule)[-1]
     if found < asked / 2:

@@ -136,6 +136,7 @@ def forget_unfinished(recipe: Recipe, run: RunFolder) -> None:
         remove_all(run.root, "teacher*.spiral")
     if other or before is None or student_digest(before) != student_digest(recipe):
         remove_all(run.root, "rounds/*/attempt-*.spiral")
+        remove_all(run.root, "rounds/*/attempt-*.keras")
 
 
 def remove_all(folder: Path, pattern: str) -> None:

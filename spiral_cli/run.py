@@ -43,6 +43,14 @@ class RoundFolder:
         """A student that missed the budget, kept where it was the best so far and none had met it."""
         return self.root / f"outside-budget-{attempt}.keras"
 
+    def narrow(self, attempt: int) -> Path:
+        """The student of a try just after channels have left it."""
+        return self.root / f"attempt-{attempt}.keras"
+
+    def wide_checkpoint(self, attempt: int) -> Path:
+        """The training state of a try before channels leave."""
+        return self.root / f"attempt-{attempt}-wide.spiral"
+
     def checkpoint(self, attempt: int) -> Path:
         """The training state of a try that is under way."""
         return self.root / f"attempt-{attempt}.spiral"

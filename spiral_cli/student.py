@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from spiral_cli import registry
 from spiral_cli.evaluate import Evaluator
 from spiral_cli.events import Listener, Notice, StageDone
-from spiral_cli.fitting import fit_student, is_copy, other_sparsity, refuse_unknown_monitor
+from spiral_cli.fitting import Fit, fit_student, is_copy, other_sparsity, refuse_unknown_monitor
 from spiral_cli.guard import Row
 from spiral_cli.lessons import Lessons, teacher_rounds
 from spiral_cli.models.load import load_model
 from spiral_cli.models.names import fresh_names
 from spiral_cli.pruning.packing import pack, unpack
 from spiral_cli.pruning.prunable import Prunable, Skipped
+from spiral_cli.pruning.scoring import needs
 from spiral_cli.recipe import Recipe
 from spiral_cli.recipe.digest import student_digest
 from spiral_cli.run import Ledger, RunFolder
 from spiral_cli.tasks.task import Task
 from spiral_cli.teacher import TrainedTeacher
-from spiral_cli.training.build import make_stage, student_program
+from spiral_cli.training.arrays import TrainingData
+from spiral_cli.training.build import (
+    make_stage,
+    pressure_on_groups,
+    pressure_on_weights,
+    student_program,
+    training_data,
+)
 from spiral_cli.training.checkpoint import read_state, remove_states, write_state
 from spiral_cli.training.control import Control, Together
 from spiral_cli.training.evidence import Collector
@@ -49,6 +56,7 @@ class Workbench:
         features: the teacher's cached features and their energies.
         collect: gives the criterion its evidence, or None where it needs none.
         lessons: what its teachers say of the training inputs.
+        whole: prunable weights of the student before any pruning; what left since counts as zero.
     """
 
     recipe: Recipe
@@ -62,6 +70,7 @@ class Workbench:
     features: Mapping[str, np.ndarray]
     collect: Collector | None
     lessons: Lessons
+    whole: int
 
     @property
     def model(self) -> keras.Model:
@@ -72,6 +81,18 @@ class Workbench:
     def ledger(self) -> Ledger:
         """The run's ledger."""
         return Ledger(self.run)
+
+    def on(self, model: keras.Model) -> Workbench:
+        """Return the bench with another student on it: the same one after channels left."""
+        fit = fit_student(self.recipe, self.task, self.teacher.model, model)
+        program = _program(self.recipe, self.task, self.teacher, model, fit, self.program.data)
+        return replace(
+            self,
+            evaluator=Evaluator(self.task, model, fit.head),
+            program=program,
+            prunable=fit.prunable,
+            collect=_collector(self.recipe, program),
+        )
 
     def keep(self, number: int, masks: Masks) -> tuple[Path, Path]:
         """Store the student's present state as that of round ``number``; return the files."""
@@ -114,6 +135,8 @@ class Workbench:
         """Return the original teacher, 0, or the student as it was accepted in a round."""
         if number == 0:
             return self.teacher.evaluator
+        if self.recipe.prune.granularity == "channel":  # each round has an architecture of its own
+            return Evaluator(self.task, load_model(self.run.round(number).student), self.evaluator.head)
         variables, _ = self.kept(number)
         for variable, value in zip(self.model.variables, variables, strict=True):
             variable.assign(value)
@@ -139,8 +162,7 @@ def set_up(
     fit = fit_student(recipe, task, teacher.model, student)
     if sentence := other_sparsity(recipe.prune, fit.sparsity):
         listen(Notice(sentence))
-    program = student_program(recipe, task, student, fit.head, teacher.model, teacher.evaluator.head, fit.prunable)
-    needs = registry.criteria.part(recipe.prune.criterion).facts.get("needs", ())
+    program = _program(recipe, task, teacher, student, fit)
     bench = Workbench(
         recipe=recipe,
         task=task,
@@ -151,8 +173,9 @@ def set_up(
         prunable=fit.prunable,
         skipped=fit.skipped,
         features=_features(program, teacher, task),
-        collect=Collector(program, needs, recipe.seed) if needs else None,
+        collect=_collector(recipe, program),
         lessons=Lessons(task, recipe.distill, Path(recipe.distill.cache) if recipe.distill.cache else run.targets),
+        whole=sum(one.variable.numpy().size for one in fit.prunable),
     )
     _distil_dense(bench, is_copy(recipe), listen, control)
     return bench
@@ -164,6 +187,30 @@ def _initial_student(recipe: Recipe, task: Task, run: RunFolder) -> keras.Model:
     fresh_names()  # the names that Keras counts up do not depend on what ran before
     keras.utils.set_random_seed(recipe.seed + 1)
     return task.build_model(recipe.student)
+
+
+def _program(
+    recipe: Recipe,
+    task: Task,
+    teacher: TrainedTeacher,
+    student: keras.Model,
+    fit: Fit,
+    data: TrainingData | None = None,
+) -> Program:
+    data = training_data(task, fit.head) if data is None else data
+    prune = recipe.prune
+    pressure = (
+        pressure_on_groups(prune, student, fit.prunable)
+        if prune.granularity == "channel"
+        else pressure_on_weights(prune.pressure)
+    )
+    theirs = teacher.evaluator.head
+    return student_program(recipe, task, data, student, fit.head, teacher.model, theirs, fit.prunable, pressure)
+
+
+def _collector(recipe: Recipe, program: Program) -> Collector | None:
+    asked = needs(recipe.prune.criterion)
+    return Collector(program, asked, recipe.seed) if asked else None
 
 
 def _features(program: Program, teacher: TrainedTeacher, task: Task) -> dict[str, np.ndarray]:

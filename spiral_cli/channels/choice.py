@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -115,10 +116,8 @@ def products_of(channels: Channels, kept: np.ndarray) -> float:
 
 def size_of(axes: Sequence[np.ndarray | None], shape: Sequence[int], kept: np.ndarray) -> int:
     """Return how many weights of one variable stay."""
-    sizes = [
-        n if labels is None else np.count_nonzero(stays(labels, kept)) for labels, n in zip(axes, shape, strict=True)
-    ]
-    return int(np.prod(sizes, dtype=np.int64))
+    sides = zip(axes, shape, strict=True)
+    return math.prod(size if labels is None else int(np.count_nonzero(stays(labels, kept))) for labels, size in sides)
 
 
 def chosen(
@@ -149,9 +148,13 @@ def chosen(
     progress = math.log(target) / math.log(final)  # as `pruning.allocation.per_layer`
     for place, space in enumerate(channels.spaces):
         here = (1.0 - finals[place]) ** progress if place in finals else target
-        own = space.groups
-        every = choose(steps_of(space, scores, limits), every, lambda kept, own=own: float(kept[own].mean()), here)
+        every = choose(steps_of(space, scores, limits), every, partial(part_of, space), here)
     return every
+
+
+def part_of(space: Space, kept: np.ndarray) -> float:
+    """Return the part of a space's groups that is kept."""
+    return float(kept[space.groups].mean())
 
 
 def per_space(channels: Channels, finals: Mapping[str, float]) -> dict[int, float]:

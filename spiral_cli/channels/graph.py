@@ -86,7 +86,7 @@ def find_channels(model: Any, targets: Sequence[str] = ("*",), ignore: Sequence[
             channel may leave.
     """
     trace = traced(model)
-    made = {trace.owners[owner]: [] for owner, _ in trace.produced}
+    made: dict[str, list[Labels]] = {trace.owners[owner]: [] for owner, _ in trace.produced}
     for (owner, _), labels in trace.produced.items():
         made[trace.owners[owner]].append(labels)
     refuse_unmatched(targets, list(made), "prune.targets")

@@ -9,6 +9,11 @@ from spiral_cli.pruning.evidence import Arrays, Evidence
 from spiral_cli.registry import criteria
 
 
+def needs(name: str) -> tuple[str, ...]:
+    """Return what a criterion, of weights or of groups, asks of the training data."""
+    return tuple(criteria.part(name).facts.get("needs", ())) if name in criteria.names() else ()
+
+
 def score(name: str, weights: Arrays, evidence: Evidence) -> dict[str, np.ndarray]:
     """Return the scores that the criterion ``name`` gives to ``weights``, one for each weight.
 

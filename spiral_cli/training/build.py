@@ -9,19 +9,23 @@ import numpy as np
 import tensorflow as tf
 
 from spiral_cli import registry
+from spiral_cli.channels.graph import find_channels
 from spiral_cli.data.pipeline import in_memory
 from spiral_cli.distillation.features import pair_layers
 from spiral_cli.pruning.prunable import Prunable
+from spiral_cli.recipe.prune import Pressure as PressureSettings
+from spiral_cli.recipe.prune import Prune
 from spiral_cli.recipe.schema import Distill, Recipe, Teacher, Train
 from spiral_cli.tasks.classification import Head
 from spiral_cli.tasks.task import Task
 from spiral_cli.training.arrays import TrainingData
+from spiral_cli.training.group_pressure import GroupPressure
 from spiral_cli.training.jit import choose_jit
 from spiral_cli.training.loop import Stage
 from spiral_cli.training.objective import Objective
 from spiral_cli.training.optimizers import make_optimizer
 from spiral_cli.training.plan import learning_rates, steps_per_epoch
-from spiral_cli.training.program import Program
+from spiral_cli.training.program import Pressure, Program
 from spiral_cli.training.replicated import ReplicatedProgram
 from spiral_cli.training.targets import feature_bytes, online_features, online_logits, together
 
@@ -94,19 +98,19 @@ def teacher_program(task: Task, model: keras.Model, head: Head, settings: Teache
 def student_program(
     recipe: Recipe,
     task: Task,
+    data: TrainingData,
     student: keras.Model,
     head: Head,
     teacher: keras.Model,
     teacher_head: Head,
     prunable: Sequence[Prunable],
+    pressure: Pressure | None = None,
 ) -> Program:
-    """Return the program of all rounds: distillation, masks and pressure.
+    """Return the program of all rounds: distillation, masks and ``pressure``.
 
     What the teacher says is cached, unless the recipe asks for it in every step, or its features
     would take too much memory.
     """
-    pressure = recipe.prune.pressure
-    data = training_data(task, head)
     objective = student_objective(recipe.distill, head, teacher, student)
     asked = recipe.distill.targets == "online"
     parts = [online_logits(teacher, teacher_head, recipe.precision)] if asked else []
@@ -119,13 +123,30 @@ def student_program(
         objective,
         make_optimizer(recipe.train.optimizer, recipe.train.weight_decay, recipe.precision),
         prunable=prunable,
-        pressure=registry.pressures.get(pressure.kind) if pressure is not None and pressure.strength > 0 else None,
+        pressure=pressure,
         online=together(parts),
         average=recipe.train.average > 0,
         jit=choose_jit(recipe.train.jit, student),
         precision=recipe.precision,
         seed=recipe.seed,
     )
+
+
+def pressure_on_weights(settings: PressureSettings | None) -> Pressure | None:
+    """Return the penalty that a recipe's ``pressure`` names, each variable for itself."""
+    if settings is None or settings.strength == 0:
+        return None
+    single = registry.pressures.get(settings.kind)
+    return lambda weights: [single(weight) for weight in weights]
+
+
+def pressure_on_groups(prune: Prune, model: keras.Model, prunable: Sequence[Prunable]) -> GroupPressure | None:
+    """Return the penalty on whole groups of channels of ``model``, where the recipe asks for one."""
+    if prune.pressure is None or prune.pressure.strength == 0:
+        return None
+    index = {id(variable): place for place, variable in enumerate(model.variables)}
+    channels = find_channels(model, prune.targets, prune.ignore)
+    return GroupPressure(channels, [index[id(one.variable)] for one in prunable])
 
 
 def student_objective(distill: Distill, head: Head, teacher: keras.Model, student: keras.Model) -> Objective:

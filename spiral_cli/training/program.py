@@ -32,7 +32,7 @@ from spiral_cli.training.winograd import quick_convolutions
 
 CHUNK_STEPS = 64  # the longest run of steps between two looks at the clock and at Ctrl-C
 State = dict[str, np.ndarray]
-Pressure = Callable[[tf.Tensor], tf.Tensor]
+Pressure = Callable[[Sequence[tf.Tensor]], Sequence[tf.Tensor]]
 Online = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 Way = Callable[[keras.Model], AbstractContextManager[None]]
 # On a CPU, where a step is not compiled whole.
@@ -67,7 +67,7 @@ class Program:
         objective: the loss.
         optimizer: a fresh Keras optimizer; `reset` clears it between rounds.
         prunable: the variables that masks may cover.
-        pressure: gradient of the sparsity penalty, or None.
+        pressure: gradients of the sparsity penalty for all prunable weights, or None.
         online: gives further targets from the scaled inputs in every step (a teacher's features
             whose cache would not fit), or None.
         average: keep a running average of the model's variables (see `take_average`).
@@ -349,8 +349,9 @@ class Program:
     def _pressed(self, gradients, strength):
         if self.pressure is None:
             return gradients
-        pruned = {id(one.variable) for one in self.prunable}
+        pushes = self.pressure([one.variable.value for one in self.prunable])
+        of = {id(one.variable): push for one, push in zip(self.prunable, pushes, strict=True)}
         return [
-            g + strength * self.pressure(v.value) if g is not None and id(v) in pruned else g
+            g + strength * of[id(v)] if g is not None and id(v) in of else g
             for g, v in zip(gradients, self.trainable, strict=True)
         ]

@@ -44,7 +44,7 @@ def convolution(trace: Trace, layer: Any, shapes: list, inputs: Signal, **_: Any
     entering, made = inputs.axes[axis], trace.fresh(layer, layer.filters)
     kernel_in = entering
     if layer.groups > 1:
-        kernel_in = grouped(trace, layer, entering, made, inputs.shape[axis])
+        kernel_in = grouped(trace, layer, entering, made)
     space = (None,) * layer.rank
     trace.bind(layer._kernel, *space, kernel_in, made, uses=places(shapes[0], axis))
     trace.bind(layer.bias, made)
@@ -53,7 +53,7 @@ def convolution(trace: Trace, layer: Any, shapes: list, inputs: Signal, **_: Any
     return placed(inputs, axis, made)
 
 
-def grouped(trace: Trace, layer: Any, entering: Labels | None, made: Labels, width: int) -> Labels | None:
+def grouped(trace: Trace, layer: Any, entering: Labels | None, made: Labels) -> Labels | None:
     """Keep the groups of a convolution equal; return the labels along its kernel's input axis."""
     groups = layer.groups
     if entering is None:
@@ -62,7 +62,7 @@ def grouped(trace: Trace, layer: Any, entering: Labels | None, made: Labels, wid
         for other in table[1:]:
             trace.ties.tie(table[0], other)
         return None
-    parts = divided(width, groups)
+    parts = divided(len(entering), groups)
     parts.tie(trace, entering)
     if parts.whole:
         parts.tie(trace, made)

@@ -73,19 +73,26 @@ def reshaped(trace: Trace, inputs: Signal, shape: tuple[int | None, ...]) -> Axe
         return (None,) * len(shape)
     if len(tracked) > 1:
         raise NotCoveredError("channels run along several axes of what is reshaped")
-    if inputs.axes[0] is not None or None in inputs.shape[1:] or None in shape[1:]:
+    before, after = known(inputs.shape[1:]), known(shape[1:])
+    if inputs.axes[0] is not None or before is None or after is None:
         raise NotCoveredError("sizes are not known where channels are reshaped")
     (axis,) = tracked
     labels = inputs.axes[axis]
     assert labels is not None
     spread = labels.reshape([-1 if index == axis - 1 else 1 for index in range(len(inputs.shape) - 1)])
-    table = np.broadcast_to(spread, inputs.shape[1:]).reshape(shape[1:])
+    table = np.broadcast_to(spread, before).reshape(after)
     for place in range(table.ndim):
         line = table[tuple(slice(None) if index == place else 0 for index in range(table.ndim))]
         along = line.reshape([-1 if index == place else 1 for index in range(table.ndim)])
         if (table == along).all() and (table.shape[place] > 1 or table.size == 1):
             return (None, *(np.ascontiguousarray(line) if index == place else None for index in range(table.ndim)))
     raise NotCoveredError("it divides channels over several axes")
+
+
+def known(shape: tuple[int | None, ...]) -> tuple[int, ...] | None:
+    """Return a shape of which every size is known, or None."""
+    sizes = tuple(size for size in shape if size is not None)
+    return sizes if len(sizes) == len(shape) else None
 
 
 @rule("Permute")

@@ -1,0 +1,211 @@
+"""How one try of a round removes channels: a stage of its own, found again in the ledger by a run that resumes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from spiral_cli.channels.choice import Limits, chosen, parameters_of, products_of
+from spiral_cli.channels.graph import Channels, find_channels
+from spiral_cli.channels.removal import remove
+from spiral_cli.channels.scoring import group_scores
+from spiral_cli.cut import EVIDENCE_BATCHES
+from spiral_cli.flops import total_flops
+from spiral_cli.guard import Attempt
+from spiral_cli.models.load import load_model
+from spiral_cli.pruning.evidence import Evidence
+from spiral_cli.pruning.schedules import sparsities
+from spiral_cli.recipe.digest import student_digest
+from spiral_cli.student import Workbench
+from spiral_cli.training.control import Together
+from spiral_cli.training.loop import Trained
+from spiral_cli.training.plan import epoch_rows
+from spiral_cli.training.recalibrate import Recalibration
+from spiral_cli.training.saving import save_model
+
+CORRECTIONS = 6  # how often a choice is made again, until what is measured meets the target
+CLOSE = 0.98  # of the target: near enough
+
+
+@dataclass(frozen=True)
+class Whole:
+    """The student before any pruning, against which a budget counts.
+
+    Attributes:
+        model: itself.
+        channels: those that may leave.
+    """
+
+    model: keras.Model
+    channels: Channels
+
+    @property
+    def every(self) -> np.ndarray:
+        """All of its groups."""
+        return np.ones(self.channels.count, bool)
+
+
+def cut_of(bench: Workbench, attempt: Attempt) -> dict[str, Any] | None:
+    """Return the ledger's record of this try's removal, or None where there is none or its file is damaged."""
+    facts = named(bench, attempt)
+    stored = [one for one in bench.ledger.read() if one["event"] == "removal" and facts.items() <= one.items()]
+    return stored[-1] if stored and not bench.ledger.damaged(stored[-1]) else None
+
+
+def make_cut(
+    wide: Workbench, attempt: Attempt, key: tuple[int, ...], pressed: Trained | None, together: Together
+) -> dict[str, Any]:
+    """Store the student without the channels that leave in this try, and return the ledger's record.
+
+    Args:
+        wide: the bench with the last accepted student on it, trained on where the recipe asks for it.
+        attempt: says what part may be left.
+        key: of the try, the seed first.
+        pressed: the training that came before, if any.
+        together: all that train must come to the same choice.
+    """
+    file = wide.run.round(attempt.round).narrow(attempt.attempt)
+    prune = wide.recipe.prune
+    channels = find_channels(wide.model, prune.targets, prune.ignore)
+    model = fitting(wide, channels, scores_of(wide, channels, key), attempt.density, together)
+    measure_statistics(wide, model, key)
+    together.agree("the channels that leave", digest(model))
+    save_model(model, file)
+    spent = {"seconds": pressed.seconds, "curve": pressed.curve} if pressed else {"seconds": 0.0, "curve": []}
+    return wide.ledger.append("removal", **named(wide, attempt), **spent, files=(file,))
+
+
+def named(bench: Workbench, attempt: Attempt) -> dict[str, Any]:
+    """Return what tells a removal from all others."""
+    return {"round": attempt.round, "attempt": attempt.attempt, "digest": student_digest(bench.recipe)}
+
+
+def choice_of(wide: Workbench, attempt: Attempt, key: tuple[int, ...]) -> np.ndarray:
+    """Return the groups that would stay if channels left now, by what is counted from groups, (groups,) of bool."""
+    prune = wide.recipe.prune
+    channels = find_channels(wide.model, prune.targets, prune.ignore)
+    return kept_for(wide, channels, scores_of(wide, channels, key), attempt.density, whole_of(wide))
+
+
+def scores_of(wide: Workbench, channels: Channels, key: tuple[int, ...]) -> np.ndarray:
+    """Return how much each group of channels matters, by the recipe's criterion, (groups,)."""
+    model, program = wide.model, wide.program
+    evidence = Evidence(seed=key[0])
+    if wide.collect is not None:
+        data = program.data
+        rows, _ = epoch_rows(len(data.y), wide.recipe.train.batch_size, (*key, 1), 0, len(data.x) // len(data.y))
+        evidence = wide.collect(rows[:EVIDENCE_BATCHES])
+    names = {id(one.variable): one.name for one in wide.prunable}
+    kernels = {
+        place: (names[id(variable)], variable.numpy())
+        for place, variable in enumerate(model.variables)
+        if id(variable) in names
+    }
+    scales = {
+        id(layer.gamma)
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.scale
+    }
+    gammas = [variable.numpy() if id(variable) in scales else None for variable in model.variables]
+    return group_scores(wide.recipe.prune.criterion, channels, kernels, gammas, evidence)
+
+
+def fitting(wide: Workbench, channels: Channels, scores: np.ndarray, target: float, together: Together) -> keras.Model:
+    """Return the narrowed student of which at most ``target`` is left by the recipe's measure.
+
+    What needs no model to be built is counted from the groups. Floating-point operations are near
+    enough to the multiply-adds of weights, and time to these, to choose by them first; then the
+    student is built and measured, and the choice is corrected.
+    """
+    measured = MEASURED.get(wide.recipe.prune.measure)
+    whole = whole_of(wide)
+    if measured is None:
+        return remove(wide.model, channels, kept_for(wide, channels, scores, target, whole))
+    best, low, high, aim = None, 0.0, 1.0, target
+    dense = measured(wide, whole.model)
+    for _ in range(CORRECTIONS):
+        model = remove(wide.model, channels, kept_for(wide, channels, scores, aim, whole))
+        left = together.most(measured(wide, model) / dense)
+        if left <= target:
+            best, low = model, aim
+        else:
+            high = aim
+        if target * CLOSE <= left <= target:
+            break
+        guess = aim * target * (1 + CLOSE) / 2 / left
+        aim = guess if low < guess < high else (low + high) / 2
+    return best if best is not None else model
+
+
+def kept_for(wide: Workbench, channels: Channels, scores: np.ndarray, target: float, whole: Whole) -> np.ndarray:
+    """Return the groups that stay for ``target`` by the measure that is counted from groups, (groups,) of bool."""
+    prune = wide.recipe.prune
+    count = COUNTED[prune.measure]
+    dense = count(whole.channels, whole.every)
+    return chosen(
+        channels,
+        scores,
+        target,
+        left=lambda kept: count(channels, kept) / dense,
+        limits=Limits(prune.round_to, prune.min_channels),
+        allocation=prune.allocation,
+        final=1.0 - sparsities(prune.schedule)[-1],
+    )
+
+
+def whole_of(wide: Workbench) -> Whole:
+    """Return the student before any pruning."""
+    prune = wide.recipe.prune
+    model = load_model(wide.run.round(0).student)
+    return Whole(model, find_channels(model, prune.targets, prune.ignore))
+
+
+def channel_count(channels: Channels, kept: np.ndarray) -> float:
+    """Return how many channels that may leave are there."""
+    return float(channels.weight[kept].sum())
+
+
+Count = Callable[[Channels, np.ndarray], float]
+COUNTED: Mapping[str, Count] = {
+    "channels": channel_count,
+    "parameters": parameters_of,
+    "flops": products_of,
+    "latency": products_of,
+}
+
+
+def flops_of(wide: Workbench, model: keras.Model) -> float:
+    """Return the floating-point operations of one example."""
+    return float(total_flops(model))
+
+
+MEASURED: Mapping[str, Callable[[Workbench, keras.Model], float]] = {"flops": flops_of}
+
+
+def measure_statistics(wide: Workbench, model: keras.Model, key: tuple[int, ...]) -> None:
+    """Measure batch normalisation anew: what it sees changed with the channels before it."""
+    data = wide.program.data
+    rows, valid = epoch_rows(len(data.y), wide.recipe.train.batch_size, (*key, 2), 0, len(data.x) // len(data.y))
+    Recalibration(model, data)(rows[valid.all(axis=1)])
+
+
+def left_of(bench: Workbench, model: keras.Model) -> dict[str, Any]:
+    """Return what part of the student before any pruning is left in ``model``, by every count there is."""
+    prune, whole = bench.recipe.prune, whole_of(bench)
+    channels = find_channels(model, prune.targets, prune.ignore)
+    return {
+        "channels": channel_count(channels, np.ones(channels.count, bool)) / channel_count(whole.channels, whole.every),
+        "parameters": model.count_params() / whole.model.count_params(),
+        "flops": total_flops(model) / max(total_flops(whole.model), 1),
+    }
+
+
+def digest(model: keras.Model) -> str:
+    """Return the shapes of a model's variables, as a digest."""
+    shapes = repr([tuple(variable.shape) for variable in model.variables])
+    return hashlib.blake2b(shapes.encode(), digest_size=16).hexdigest()
