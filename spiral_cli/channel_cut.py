@@ -155,6 +155,7 @@ def kept_for(wide: Workbench, channels: Channels, scores: np.ndarray, target: fl
         limits=Limits(prune.round_to, prune.min_channels),
         allocation=prune.allocation,
         final=1.0 - sparsities(prune.schedule)[-1],
+        sizes={space.layers: len(space.groups) for space in whole.channels.spaces},
     )
 
 

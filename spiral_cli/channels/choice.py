@@ -16,6 +16,10 @@ Left = Callable[[np.ndarray], float]
 """What part of the whole is left with some groups kept, (groups,) of bool: 1 with all."""
 
 
+Sizes = Mapping[tuple[str, ...], int]
+"""Groups of each space before any pruning, by the layers that make it."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """What every layer keeps.
@@ -55,19 +59,20 @@ def steps_of(space: Space, scores: np.ndarray, limits: Limits) -> list[Step]:
     return portions
 
 
-def ranked(channels: Channels, scores: np.ndarray, limits: Limits, allocation: str) -> list[Step]:
+def ranked(channels: Channels, scores: np.ndarray, limits: Limits, allocation: str, sizes: Sizes) -> list[Step]:
     """Return all portions in the order they leave.
 
     Args:
         channels, scores, limits: the groups, how much each matters, and what stays.
-        allocation: ``global`` compares scores of all spaces; ``uniform`` takes the same part of each.
+        allocation: ``global`` compares scores of all spaces; ``uniform`` leaves the same part of each.
+        sizes: groups of each space before any pruning.
     """
     found: list[tuple[float, Step]] = []
     for space in channels.spaces:
-        gone = 0
+        rest = len(space.groups)
         for step in steps_of(space, scores, limits):
-            gone += len(step.groups)
-            found.append((step.score if allocation == "global" else gone / len(space.groups), step))
+            rest -= len(step.groups)
+            found.append((step.score if allocation == "global" else -rest / sizes[space.layers], step))
     return [step for _, step in sorted(found, key=lambda one: one[0])]
 
 
@@ -129,6 +134,7 @@ def chosen(
     limits: Limits,
     allocation: str | Mapping[str, float],
     final: float,
+    sizes: Sizes,
 ) -> np.ndarray:
     """Return which groups stay, (groups,) of bool.
 
@@ -140,21 +146,22 @@ def chosen(
         limits: what every layer keeps.
         allocation: ``global``, ``uniform``, or final sparsities by layer pattern.
         final: what part is left after the last round.
+        sizes: groups of each space before any pruning.
     """
     every = np.ones(channels.count, bool)
     if isinstance(allocation, str):
-        return choose(ranked(channels, scores, limits, allocation), every, left, target)
+        return choose(ranked(channels, scores, limits, allocation, sizes), every, left, target)
     finals = per_space(channels, allocation)
     progress = math.log(target) / math.log(final)  # as `pruning.allocation.per_layer`
     for place, space in enumerate(channels.spaces):
         here = (1.0 - finals[place]) ** progress if place in finals else target
-        every = choose(steps_of(space, scores, limits), every, partial(part_of, space), here)
+        every = choose(steps_of(space, scores, limits), every, partial(part_of, space, sizes[space.layers]), here)
     return every
 
 
-def part_of(space: Space, kept: np.ndarray) -> float:
-    """Return the part of a space's groups that is kept."""
-    return float(kept[space.groups].mean())
+def part_of(space: Space, size: int, kept: np.ndarray) -> float:
+    """Return what part of a space's ``size`` groups is kept."""
+    return float(np.count_nonzero(kept[space.groups]) / size)
 
 
 def per_space(channels: Channels, finals: Mapping[str, float]) -> dict[int, float]:
