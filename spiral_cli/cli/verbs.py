@@ -173,6 +173,30 @@ def evaluate(
 
 
 @app.command()
+def plan(
+    recipe: RecipeFile = SPIRAL_YAML,
+    run: RunDir = None,
+    overrides: Overrides = None,
+    trial: Annotated[
+        bool, typer.Option("--trial/--no-trial", help="take a few steps to estimate times, or leave times out")
+    ] = True,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Show what each round will have left, before any training.
+
+    Weights, FLOPs, bytes, memory for the teacher's outputs and the time all of it takes here. Nothing is
+    written to the run folder; a teacher that lies there is used.
+    """
+    from spiral_cli.recipe import load_recipe
+
+    loaded = load_recipe(recipe, overrides or ())
+    from spiral_cli.cli import measuring
+
+    return measuring.plan(loaded, run, trial=trial, output=Output(json, verbose))
+
+
+@app.command()
 def validate(
     recipe: RecipeFile = SPIRAL_YAML, overrides: Overrides = None, json: Json = False, verbose: Verbose = False
 ) -> int:
