@@ -173,6 +173,32 @@ def evaluate(
 
 
 @app.command()
+def benchmark(
+    targets: Annotated[
+        list[Path], typer.Argument(metavar="RUN|FILE…", parser=place, help="a run folder, or files of models")
+    ],
+    batch: Annotated[int, typer.Option(min=1, metavar="N", help="examples of the larger batch")] = 32,
+    threads: Annotated[int, typer.Option(min=1, metavar="N", help="each runtime computes with")] = 1,
+    rounds: Annotated[int, typer.Option(min=3, metavar="N", help="turns that every file has")] = 20,
+    length: Annotated[
+        int, typer.Option(min=1, metavar="N", help="stands for lengths that a model leaves open, as that of a text")
+    ] = 64,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Measure latency, throughput, memory and size of files in their own runtimes.
+
+    Of a run: teacher, student and every exported file, beside the teacher's own in the same runtime. All of
+    them take turns, each in a process of its own, so that their ratios can be believed.
+    """
+    from spiral_cli.benchmark.asked import Asked
+    from spiral_cli.cli import measuring
+
+    asked = Asked(batch=batch, threads=threads, rounds=rounds, open_length=length)
+    return measuring.benchmark(targets, asked, Output(json, verbose))
+
+
+@app.command()
 def plan(
     recipe: RecipeFile = SPIRAL_YAML,
     run: RunDir = None,
