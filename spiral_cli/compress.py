@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from spiral_cli import registry
 from spiral_cli.data.stream import Stream
-from spiral_cli.errors import DiskFullError, SpiralError
 from spiral_cli.evaluate import Evaluator, measure_size
 from spiral_cli.events import Listener, Notice
-from spiral_cli.export.artifact import Chosen, failed, prove
+from spiral_cli.export.stage import export_student, shipped, sweep
 from spiral_cli.fitting import refuse_unknown_monitor, rehearse
 from spiral_cli.guard import Row
 from spiral_cli.models.load import load_model
@@ -145,9 +144,10 @@ def finish(bench: Workbench, rows: Sequence[Row], in_time: bool, listen: Listene
             shutil.copyfile(source, temporary)
         write_text(run.preprocessing, task.preprocessing.to_json())
         model = load_model(run.student)
-        chosen = Chosen(model, Evaluator(task, model, bench.evaluator.head), run)
-        selected = describe(bench, chosen, row)
-        artifacts = [export(kind, chosen, listen) for kind in recipe.export.to]
+        evaluator = Evaluator(task, model, bench.evaluator.head)
+        selected = describe(bench, evaluator, row)
+        artifacts = export_student(recipe.export.to, evaluator, teacher.evaluator, run, listen)
+        sweep(run, artifacts)
     status = "time_limit" if not in_time else "ok" if selected and selected["within_budget"] else "budget_not_met"
     dense = bench.ledger.find("dense")
     report = build_report(
@@ -164,6 +164,7 @@ def finish(bench: Workbench, rows: Sequence[Row], in_time: bool, listen: Listene
     write_json(run.report, report)
     if in_time:
         made = (run.report, run.rounds_csv, *((run.student, run.preprocessing) if selected else ()))
+        made += shipped(run, artifacts)
         bench.ledger.append("finished", status=status, data=data_stamp(recipe), files=made)
     return report
 
@@ -177,12 +178,12 @@ def choose(bench: Workbench, rows: Sequence[Row]) -> tuple[Row | None, Path]:
     return row, bench.run.round(row["round"]).failed(row["attempt"]) if row else bench.run.student
 
 
-def describe(bench: Workbench, chosen: Chosen, row: Row) -> dict[str, Any]:
+def describe(bench: Workbench, student: Evaluator, row: Row) -> dict[str, Any]:
     """Return the report's ``selected``: read from the stored file, with test metrics."""
     from spiral_cli.pruning.prunable import find_prunable
 
-    prunable, _ = find_prunable(chosen.model, bench.recipe.prune.targets, bench.recipe.prune.ignore)
-    size = measure_size(chosen.model, prunable, bench.whole)
+    prunable, _ = find_prunable(student.model, bench.recipe.prune.targets, bench.recipe.prune.ignore)
+    size = measure_size(student.model, prunable, bench.whole)
     return {
         "round": row["round"],
         "attempt": row["attempt"],
@@ -192,7 +193,7 @@ def describe(bench: Workbench, chosen: Chosen, row: Row) -> dict[str, Any]:
         "density": size.density,
         "nonzero": size.nonzero,
         "parameters": size.parameters,
-        "metrics": {**row["metrics"], "test": chosen.evaluator.metrics(bench.task.dataset.test)},
+        "metrics": {**row["metrics"], "test": student.metrics(bench.task.dataset.test)},
     }
 
 
@@ -204,14 +205,3 @@ def describe_teacher(teacher: TrainedTeacher, task: Task) -> dict[str, Any]:
         "metrics": {"validation": dict(teacher.metrics), "test": test},
         "seconds": teacher.seconds,
     }
-
-
-def export(kind: str, chosen: Chosen, listen: Listener) -> Mapping[str, Any]:
-    """Export the student as ``kind`` and prove the file; a failure is an entry, not the end of the run."""
-    try:
-        return prove(kind, registry.exporters.get(kind)(chosen), chosen)
-    except DiskFullError:
-        raise
-    except (SpiralError, ValueError, RuntimeError) as error:
-        listen(Notice(f"export to {kind} failed: {error}", "warning"))
-        return failed(kind, str(error))

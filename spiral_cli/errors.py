@@ -24,6 +24,10 @@ class DiskFullError(SpiralError):
     """The disk is full; nothing already written is lost."""
 
 
+class ExportError(SpiralError):
+    """A file of the student could not be written, or is not fit to be shipped."""
+
+
 class LostWorkerError(SpiralError):
     """A process that trains along has ended; what was finished is on disk."""
 

@@ -16,6 +16,7 @@ from spiral_cli.data import Split
 from spiral_cli.data.pipeline import Inputs
 from spiral_cli.errors import DivergedError
 from spiral_cli.pruning.prunable import Prunable
+from spiral_cli.run import files_in
 from spiral_cli.tasks.classification import Head
 from spiral_cli.tasks.task import Task
 from spiral_cli.training.predict import Predictor, logits_of
@@ -119,8 +120,11 @@ def layer_sizes(prunable: Sequence[Prunable]) -> list[dict[str, object]]:
 
 
 def bytes_on_disk(path: Path) -> tuple[int, int]:
-    """Return the size of a file in bytes, raw and after gzip at its highest level."""
+    """Return the bytes of a file, or of a folder's files in a row, raw and after gzip at its highest level."""
+    files = files_in(path)
     with tempfile.TemporaryFile() as packed:
-        with path.open("rb") as source, gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=9, mtime=0) as sink:
-            shutil.copyfileobj(source, sink)
-        return path.stat().st_size, packed.tell()
+        with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=9, mtime=0) as sink:
+            for file in files:
+                with file.open("rb") as source:
+                    shutil.copyfileobj(source, sink)
+        return sum(file.stat().st_size for file in files), packed.tell()

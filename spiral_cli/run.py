@@ -88,6 +88,11 @@ class RunFolder:
         return self.root / "student.keras"
 
     @property
+    def exports(self) -> Path:
+        """Files of the chosen student for other runtimes."""
+        return self.root / "exports"
+
+    @property
     def preprocessing(self) -> Path:
         """What turns a raw image into the student's input, and the class names."""
         return self.root / "preprocessing.json"
@@ -145,7 +150,13 @@ class RunFolder:
                 f"{self.root} is in use by another spiral process; wait for it, stop it, or give --run another folder"
             ) from None
         try:
-            for place in (self.root, self.targets, *self.root.glob("rounds/*")):  # not below: other runs may lie there
+            places = (
+                self.root,
+                self.targets,
+                self.exports,
+                *self.root.glob("rounds/*"),
+            )  # not below: other runs lie there
+            for place in places:
                 for leftover in place.glob(f"{TEMPORARY}*"):
                     remove(leftover)
             yield
@@ -156,12 +167,18 @@ class RunFolder:
         """Return all files and folders that a run leaves, there or not; the ledger, which says so, comes last."""
         files = (self.recipe, self.teacher, self.student, self.preprocessing, self.report, self.rounds_csv)
         states = self.root.glob("teacher*.spiral")
-        return (*files, *states, self.root / "rounds", self.targets, self.tensorboard, self.ledger)
+        folders = (self.root / "rounds", self.exports, self.targets, self.tensorboard)
+        return (*files, *states, *folders, self.ledger)
 
     def clear(self) -> None:
         """Remove what a run leaves, and nothing else that lies in the folder: the run starts over."""
         for path in self.owned():
             remove(path)
+
+
+def files_in(path: Path) -> list[Path]:
+    """Return a file, or the files below a folder in order."""
+    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
 
 
 def remove(path: Path) -> None:
@@ -196,9 +213,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(4)}-{path.name}")
         try:
             yield temporary
+            if temporary.is_dir() and path.is_dir():
+                remove(path)  # only a file is replaced in one step
             os.replace(temporary, path)
         finally:
-            temporary.unlink(missing_ok=True)
+            remove(temporary)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

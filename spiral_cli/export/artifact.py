@@ -1,84 +1,77 @@
-"""What an exporter gives, and how every exported file is proved: loaded again, run, compared."""
+"""What an exporter is handed: a model, where it lies, and a process for converters that may crash.
+
+An exporter writes one file, or one folder::
+
+    @exporters.register("litert", file="exports/litert.tflite", beside="litert")
+    def litert(chosen: Chosen, path: Path) -> None:
+        \"\"\"LiteRT with float32 weights.\"\"\"
+        chosen.convert(write_litert, path)
+
+``file`` says where it goes in the run folder, ``beside`` which exporter makes the teacher's
+float32 counterpart that it is timed beside. What it wrote is proved by `spiral_cli.export.proof`.
+"""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from spiral_cli.data.pipeline import Inputs
-from spiral_cli.evaluate import Evaluator, bytes_on_disk
+from spiral_cli.data.preprocessing import Preprocessing
+from spiral_cli.evaluate import Evaluator
+from spiral_cli.export.apart import Apart
+from spiral_cli.recipe.schema import Export
 from spiral_cli.run import RunFolder
-
-LATENCY_RUNS = 50
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """The chosen student and where its files go."""
-
-    model: keras.Model
-    evaluator: Evaluator
-    run: RunFolder
-
-
-@dataclass(frozen=True)
-class Exported:
-    """A written file and a way to run it in its own runtime.
+    """A model to export: the chosen student, or the teacher it is timed beside.
 
     Attributes:
-        path: the file.
-        logits: stored inputs (n, …) to logits (n, outputs), computed from the file alone.
+        file: its ``.keras`` file.
+        evaluator: holds the model, its task and how its output is read.
+        teacher: the run's teacher.
+        run: the run folder.
+        apart: the other process.
     """
 
-    path: Path
-    logits: Callable[[Inputs], np.ndarray]
+    file: Path
+    evaluator: Evaluator
+    teacher: Evaluator
+    run: RunFolder
+    apart: Apart
+
+    @property
+    def model(self) -> keras.Model:
+        """The Keras model."""
+        return self.evaluator.model
+
+    @property
+    def settings(self) -> Export:
+        """The recipe's ``export``."""
+        return self.evaluator.task.recipe.export
+
+    def counterpart(self) -> Chosen:
+        """Return the teacher, to be exported the same way."""
+        return replace(self, file=self.run.teacher, evaluator=self.teacher)
+
+    def convert(self, function: Callable[..., None], path: Path, **options: Any) -> None:
+        """Call ``function(serving, path, **options)`` in the other process; raises as `Apart`."""
+        self.apart(function, self.file, path, **options)
+
+    def samples(self) -> str:
+        """Return the path of ``export.samples`` seeded training examples as the model sees them."""
+        task, count = self.evaluator.task, self.settings.samples
+        train = task.dataset.train.x
+        rows = np.random.default_rng((task.recipe.seed, 5)).permutation(len(train))[:count]
+        return self.apart.stored("samples", model_inputs(train[np.sort(rows)], task.preprocessing))
 
 
-def prove(kind: str, exported: Exported, chosen: Chosen) -> dict[str, Any]:
-    """Run an exported file on the test part and return its entry in the report.
-
-    ``agreement`` is the fraction of test examples decided like the student in memory,
-    ``max_abs_diff`` the largest difference of a logit, ``latency_ms`` the median of single
-    examples after warming up.
-    """
-    task, head = chosen.evaluator.task, chosen.evaluator.head
-    test = task.dataset.test
-    ours, theirs = chosen.evaluator.logits(test.x), exported.logits(test.x)
-    raw, packed = bytes_on_disk(exported.path)
-    decide = (lambda z: z.argmax(-1)) if head.exclusive else (lambda z: z > 0)
-    return {
-        "kind": kind,
-        "path": chosen.run.relative(exported.path),
-        "bytes": raw,
-        "gzip_bytes": packed,
-        "status": "ok",
-        "reason": None,
-        "metrics": {"test": head.metrics(theirs, task.labels(test, head), test.weight)},
-        "agreement": float(np.mean(decide(ours) == decide(theirs))),
-        "max_abs_diff": float(np.max(np.abs(ours - theirs))),
-        "latency_ms": latency(exported.logits, test.x[:1]),
-    }
-
-
-def latency(run: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> float:
-    """Return the median milliseconds of ``run`` on ``x``."""
-    for _ in range(3):
-        run(x)
-    times = []
-    for _ in range(LATENCY_RUNS):
-        started = time.perf_counter()
-        run(x)
-        times.append(time.perf_counter() - started)
-    return 1000.0 * float(np.median(times))
-
-
-def failed(kind: str, reason: str) -> dict[str, Any]:
-    """Return the report's entry of an export that did not work, with the reason."""
-    empty = ("path", "bytes", "gzip_bytes", "metrics", "agreement", "max_abs_diff", "latency_ms")
-    return {"kind": kind, "status": "failed", "reason": reason, **dict.fromkeys(empty)}
+def model_inputs(x: np.ndarray, preprocessing: Preprocessing) -> tuple[np.ndarray, ...]:
+    """Return stored inputs (n, …) as the model sees them, in its order: here one, scaled."""
+    return (x.astype(np.float32) * np.float32(preprocessing.factor) + np.float32(preprocessing.offset),)

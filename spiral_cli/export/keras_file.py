@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from spiral_cli.evaluate import Evaluator
-from spiral_cli.export.artifact import Chosen, Exported
-from spiral_cli.models.load import load_model
+import zipfile
+from pathlib import Path
+
+from spiral_cli.export.artifact import Chosen
 from spiral_cli.registry import exporters
-from spiral_cli.training.predict import Predictor, logits_of
 
 
-@exporters.register("keras")
-def keras_file(chosen: Chosen) -> Exported:
-    """A ``.keras`` file that loads with Keras alone; the zeros make it small after gzip."""
-    path = chosen.run.student
-    model = load_model(path)
-    task, head = chosen.evaluator.task, chosen.evaluator.head
-    single = Predictor(logits_of(model, head), task.preprocessing, most=1)
-    many = Evaluator(task, model, head)
-    return Exported(path, lambda x: single(x)[0] if len(x) == 1 else many.logits(x))
+@exporters.register("keras", file="student.keras", beside="keras")
+def keras_file(chosen: Chosen, path: Path) -> None:
+    """A compressed ``.keras`` file without training state, which Keras alone loads."""
+    chosen.model.save(path)
+    deflate(path)
+
+
+def deflate(path: Path) -> None:
+    """Compress the members of a zip file, which Keras only stores; their contents and dates stay."""
+    with zipfile.ZipFile(path) as archive:
+        members = [(member, archive.read(member)) for member in archive.infolist()]
+    with zipfile.ZipFile(path, "w") as archive:
+        for member, content in members:
+            archive.writestr(member, content, zipfile.ZIP_DEFLATED, compresslevel=9)

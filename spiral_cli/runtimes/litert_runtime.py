@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from spiral_cli.chatter import held_back_stderr
 from spiral_cli.registry import runtimes
 from spiral_cli.runtimes.litert_constants import stored
 from spiral_cli.runtimes.session import Arrays, Input, Session, in_order
@@ -22,9 +23,10 @@ def open_litert(path: Path, threads: int) -> Session:
     """LiteRT's interpreter with XNNPACK."""
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(str(path), num_threads=threads)
-    inputs, outputs = ends(interpreter)
-    interpreter.allocate_tensors()
+    with held_back_stderr():  # it announces its delegate
+        interpreter = Interpreter(str(path), num_threads=threads)
+        inputs, outputs = ends(interpreter)
+        interpreter.allocate_tensors()
 
     def run_once(arrays: Sequence[np.ndarray]) -> Arrays:
         fit(interpreter, inputs, arrays)

@@ -1,0 +1,56 @@
+"""The student for ONNX Runtime and whatever else reads ONNX."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from spiral_cli.export.artifact import Chosen
+from spiral_cli.export.serving import NAME, Serving
+from spiral_cli.registry import exporters
+
+OPSET = 18
+
+
+@exporters.register("onnx", file="exports/onnx.onnx", beside="onnx")
+def onnx_file(chosen: Chosen, path: Path) -> None:
+    """ONNX in float32, any batch."""
+    chosen.convert(write_onnx, path)
+
+
+def write_onnx(serving: Serving, path: Path) -> None:
+    """Write an ``.onnx`` file by tf2onnx, from the frozen graph.
+
+    `Model.export` gives files that do not load for layers with constants of their own and for
+    exact gelu (Keras 3.15).
+    """
+    import tf2onnx
+
+    frozen = serving.frozen()
+    inputs, outputs = [one.name for one in frozen.inputs], [one.name for one in frozen.outputs]
+    names = {name: NAME.format(index) for index, name in enumerate(inputs)}
+    names |= {name: f"output_{index}" for index, name in enumerate(outputs)}
+    model, _ = tf2onnx.convert.from_graph_def(
+        frozen.graph.as_graph_def(),
+        name=serving.model.name,
+        input_names=inputs,
+        output_names=outputs,
+        opset=OPSET,
+        custom_op_handlers={"Erfc": (erfc, [])},
+        tensors_to_rename=names,
+    )
+    for end in (*model.graph.input, *model.graph.output):
+        if end.type.tensor_type.shape.dim and end.type.tensor_type.shape.dim[0].dim_param:
+            end.type.tensor_type.shape.dim[0].dim_param = "batch"
+    path.write_bytes(model.SerializeToString())
+
+
+def erfc(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
+    """Write erfc(x), which ONNX lacks and exact gelu needs, as 1 - erf(x)."""
+    import numpy as np
+
+    one = graph.make_const(f"{name}_one", np.float32(1.0)).output[0]
+    erf = graph.make_node("Erf", [node.input[0]], name=f"{name}_erf").output[0]
+    outputs, shapes, types = node.output, node.output_shapes, node.output_dtypes
+    graph.remove_node(name)
+    graph.make_node("Sub", [one, erf], name=name, outputs=outputs, shapes=shapes, dtypes=types)
