@@ -70,9 +70,9 @@ def entries_of_run(run: RunFolder, counterparts: Counterparts) -> Iterator[Entry
     yield Entry("student", run.student, beside="teacher")
     named = {"keras": "teacher"}
     for one in exported(run):
-        if one.beside not in named and (path := counterparts(one.beside)) is not None:
+        if one.beside not in named and (made := counterparts(one.beside)) is not None:
             named[one.beside] = f"teacher as {one.beside}"
-            yield Entry(named[one.beside], path, source=run.teacher)
+            yield Entry(named[one.beside], made, source=run.teacher)
         yield Entry(one.kind, one.path, source=run.student, beside=named.get(one.beside))
 
 

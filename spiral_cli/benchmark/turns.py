@@ -14,7 +14,7 @@ import numpy as np
 from spiral_cli.benchmark.contender import Contender, ContenderError
 
 BURST_SECONDS = 0.03
-MOST_CALLS = 100  # of a burst
+MOST_CALLS = 2000  # of a burst
 Times = list[list[float]]  # seconds of each call, by round
 
 

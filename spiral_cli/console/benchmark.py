@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import fill
 from typing import Any
 
 from spiral_cli.console.grid import grid
@@ -26,7 +27,8 @@ def benchmark_text(result: Mapping[str, Any], width: int) -> str:
             parts.append(grid([speed_texts(row, batch) for row in timed], f"batch {batch}", width))
         parts.append(grid([size_texts(row) for row in good], "file and memory", width))
     failed = [f"{row['name']}: not measured ({row['reason']})" for row in result["contenders"] if row["reason"]]
-    return "\n\n".join([*parts, "\n".join([*failed, *how(result, good)])])
+    lines = [fill(line, width, subsequent_indent="  ") for line in [*failed, *how(result, good)]]
+    return "\n\n".join([*parts, "\n".join(lines)])
 
 
 def speed_texts(row: Row, batch: int) -> dict[str, str]:

@@ -23,7 +23,6 @@ from spiral_cli.fitting import is_copy
 from spiral_cli.guard import Attempt
 from spiral_cli.lessons import Footprint
 from spiral_cli.recipe import Recipe
-from spiral_cli.rounds import make_cut, round_stage
 from spiral_cli.run import RunFolder
 from spiral_cli.student import Workbench, lay_out
 from spiral_cli.tasks.task import Task
@@ -33,6 +32,7 @@ from spiral_cli.training.loop import Stage, next_length
 from spiral_cli.training.plan import epoch_rows
 from spiral_cli.training.program import Program
 from spiral_cli.training.saving import save_model
+from spiral_cli.turn import make_cut, round_stage
 
 SECONDS = 1.5  # of steps, once they are compiled
 SAMPLE = 2048  # inputs the teacher is asked about
