@@ -51,6 +51,62 @@ def teacher_rounds(policy: str, rows: Sequence[Row], teacher: Mapping[str, float
     return [best["round"] if better else 0]
 
 
+@dataclass(frozen=True)
+class Footprint:
+    """What the outputs of a run's teachers take at most.
+
+    Attributes:
+        memory_bytes: of those in memory, all at once.
+        disk_bytes: of those on disk.
+        kept: outputs kept of each row on disk, None for all.
+    """
+
+    memory_bytes: int
+    disk_bytes: int
+    kept: int | None
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether a step is fed its targets from disk."""
+        return self.disk_bytes > 0
+
+
+def footprint(distill: Distill, rounds: int, rows: int, outputs: int, exclusive: bool) -> Footprint:
+    """Return what `Lessons` will store in a run of so many ``rounds`` if all are accepted.
+
+    Args:
+        distill: the recipe's.
+        rounds: of the schedule.
+        rows: of the training inputs, every view counted.
+        outputs: of a model.
+        exclusive: classes exclude each other.
+    """
+    if distill.targets == "online":
+        return Footprint(0, 0, None)
+    teachers = 1 if distill.teacher == "original" else rounds  # all but the last student may teach
+    at_once = teachers if distill.teacher == "ensemble" else 1
+    if fit_in_memory(distill, at_once, rows, outputs):
+        return Footprint(4 * teachers * rows * outputs, 0, None)
+    kept = kept_outputs(distill, outputs, exclusive)
+    a_row = 2 * outputs if kept is None else kept * (2 + (2 if outputs <= 1 << 16 else 4)) + 2
+    means = at_once > 1  # beside every member, which is stored whole
+    return Footprint(0, teachers * rows * (a_row + (2 * outputs if means else 0)), kept)
+
+
+def fit_in_memory(distill: Distill, teachers: int, rows: int, outputs: int) -> bool:
+    """Say whether the float32 outputs of so many teachers stay in memory."""
+    return 4 * teachers * rows * outputs <= distill.memory_gb * 1e9
+
+
+def kept_outputs(distill: Distill, outputs: int, exclusive: bool) -> int | None:
+    """Return how many of a row's logits are kept on disk, or None for all."""
+    if not exclusive or distill.loss != "kl" or distill.top_k == "all":
+        return None
+    if distill.top_k == "auto":
+        return LARGEST if outputs >= MANY_CLASSES else None
+    return distill.top_k if distill.top_k < outputs else None
+
+
 Take = Callable[[int], Evaluator]
 
 
@@ -78,8 +134,7 @@ class Lessons:
             numbers: whose they are; 0 is the original teacher, else rounds.
             take: gives one of them, until the next is taken: accepted students share one model.
         """
-        size = 4 * len(numbers) * len(self.task.train_inputs) * self.task.outputs
-        if size > self.distill.memory_gb * 1e9:
+        if not fit_in_memory(self.distill, len(numbers), len(self.task.train_inputs), self.task.outputs):
             return self._on_disk(numbers, take)
         for number in numbers:
             if number not in self.known:
@@ -104,12 +159,7 @@ class Lessons:
 
     def _kept(self, head: Head) -> int | None:
         """Return how many of a row's logits are kept, or None for all."""
-        stated, outputs = self.distill.top_k, self.task.outputs
-        if not head.exclusive or self.distill.loss != "kl" or stated == "all":
-            return None
-        if stated == "auto":
-            return LARGEST if outputs >= MANY_CLASSES else None
-        return stated if stated < outputs else None
+        return kept_outputs(self.distill, self.task.outputs, head.exclusive)
 
     def _file(self, models: Sequence[str], blocks: Iterator[np.ndarray], kept: int | None) -> Mapping[str, np.ndarray]:
         """Return the arrays of ``blocks`` (…, outputs) mapped from their folder."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from spiral_cli.evaluate import Evaluator
 from spiral_cli.events import Listener, Notice, StageDone
-from spiral_cli.fitting import Fit, fit_student, is_copy, other_sparsity, refuse_unknown_monitor
+from spiral_cli.fitting import Fit, ends_at, fit_student, is_copy, other_sparsity, refuse_unknown_monitor
 from spiral_cli.guard import Row
 from spiral_cli.lessons import Lessons, teacher_rounds
 from spiral_cli.models.load import load_model
@@ -158,12 +158,24 @@ def set_up(
         UsageError: nothing in the student can be pruned, or a setting does not fit it.
     """
     refuse_unknown_monitor(recipe, teacher.metrics)
+    bench = lay_out(recipe, task, teacher, run)
+    if sentence := other_sparsity(recipe.prune, ends_at(recipe.prune, bench.prunable)):
+        listen(Notice(sentence))
+    bench = replace(bench, features=_features(bench.program, teacher, task))
+    _distil_dense(bench, is_copy(recipe), listen, control)
+    return bench
+
+
+def lay_out(recipe: Recipe, task: Task, teacher: TrainedTeacher, run: RunFolder) -> Workbench:
+    """Return the bench with a student that has yet to be distilled, and without the teacher's features.
+
+    Raises:
+        UsageError: as `set_up`.
+    """
     student = _initial_student(recipe, task, run)
     fit = fit_student(recipe, task, teacher.model, student)
-    if sentence := other_sparsity(recipe.prune, fit.sparsity):
-        listen(Notice(sentence))
     program = _program(recipe, task, teacher, student, fit)
-    bench = Workbench(
+    return Workbench(
         recipe=recipe,
         task=task,
         run=run,
@@ -172,13 +184,11 @@ def set_up(
         program=program,
         prunable=fit.prunable,
         skipped=fit.skipped,
-        features=_features(program, teacher, task),
+        features={},
         collect=_collector(recipe, program),
         lessons=Lessons(task, recipe.distill, Path(recipe.distill.cache) if recipe.distill.cache else run.targets),
         whole=sum(one.variable.numpy().size for one in fit.prunable),
     )
-    _distil_dense(bench, is_copy(recipe), listen, control)
-    return bench
 
 
 def _initial_student(recipe: Recipe, task: Task, run: RunFolder) -> keras.Model:

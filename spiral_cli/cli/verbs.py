@@ -173,6 +173,56 @@ def evaluate(
 
 
 @app.command()
+def benchmark(
+    targets: Annotated[
+        list[Path], typer.Argument(metavar="RUN|FILE…", parser=place, help="a run folder, or files of models")
+    ],
+    batch: Annotated[int, typer.Option(min=1, metavar="N", help="examples of the larger batch")] = 32,
+    threads: Annotated[int, typer.Option(min=1, metavar="N", help="each runtime computes with")] = 1,
+    rounds: Annotated[int, typer.Option(min=3, metavar="N", help="turns that every file has")] = 20,
+    length: Annotated[
+        int, typer.Option(min=1, metavar="N", help="stands for lengths that a model leaves open, as that of a text")
+    ] = 64,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Measure latency, throughput, memory and size of files in their own runtimes.
+
+    Of a run: teacher, student and every exported file, beside the teacher's own in the same runtime. All of
+    them take turns, each in a process of its own, so that their ratios can be believed.
+    """
+    from spiral_cli.benchmark.asked import Asked
+    from spiral_cli.cli import measuring
+
+    asked = Asked(batch=batch, threads=threads, rounds=rounds, open_length=length)
+    return measuring.benchmark(targets, asked, Output(json, verbose))
+
+
+@app.command()
+def plan(
+    recipe: RecipeFile = SPIRAL_YAML,
+    run: RunDir = None,
+    overrides: Overrides = None,
+    trial: Annotated[
+        bool, typer.Option("--trial/--no-trial", help="take a few steps to estimate times, or leave times out")
+    ] = True,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Show what each round will have left, before any training.
+
+    Weights, FLOPs, bytes, memory for the teacher's outputs and the time all of it takes here. Nothing is
+    written to the run folder; a teacher that lies there is used.
+    """
+    from spiral_cli.recipe import load_recipe
+
+    loaded = load_recipe(recipe, overrides or ())
+    from spiral_cli.cli import measuring
+
+    return measuring.plan(loaded, run, trial=trial, output=Output(json, verbose))
+
+
+@app.command()
 def validate(
     recipe: RecipeFile = SPIRAL_YAML, overrides: Overrides = None, json: Json = False, verbose: Verbose = False
 ) -> int:

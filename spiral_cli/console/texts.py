@@ -46,6 +46,14 @@ def size(count: int) -> str:
     return f"{count / 10**9:.3g} GB"
 
 
+def count(value: float) -> str:
+    """Return a large number in three digits: ``532 k``, ``7.72 G``."""
+    for unit, factor in (("", 1), ("k", 10**3), ("M", 10**6), ("G", 10**9)):
+        if value < 999.5 * factor:
+            return f"{value / factor:.3g} {unit}".strip()
+    return f"{value / 10**12:.3g} T"
+
+
 def named(values: Mapping[str, float]) -> str:
     """Return ``accuracy 0.9712, f1 0.9705`` of losses or metrics."""
     return ", ".join(f"{name.replace('_', ' ')} {number(value)}" for name, value in values.items())

@@ -12,7 +12,7 @@ import tensorflow as tf
 from spiral_cli.models.flat import flat
 from spiral_cli.models.load import load_model
 from spiral_cli.registry import runtimes
-from spiral_cli.runtimes.session import Arrays, Session
+from spiral_cli.runtimes.session import Arrays, Input, Session
 from spiral_cli.runtimes.tensorflow_threads import use_threads
 
 
@@ -26,5 +26,6 @@ def open_keras(path: Path, threads: int) -> Session:
     def run(inputs: Sequence[np.ndarray]) -> Arrays:
         return tuple(output.numpy() for output in call(*map(tf.constant, inputs)))
 
+    inputs = tuple(Input(tuple(one.shape[1:]), one.dtype) for one in getattr(model, "inputs", None) or ())
     runtime = f"keras {keras.__version__}, tensorflow {tf.__version__}"
-    return Session(runtime, used, run, lambda: [weight.numpy() for weight in model.weights])
+    return Session(runtime, used, run, lambda: [weight.numpy() for weight in model.weights], inputs)

@@ -12,7 +12,7 @@ import numpy as np
 from spiral_cli.chatter import held_back_stderr
 from spiral_cli.registry import runtimes
 from spiral_cli.runtimes.litert_constants import stored
-from spiral_cli.runtimes.session import Arrays, Session, in_order
+from spiral_cli.runtimes.session import Arrays, Input, Session, in_order
 
 Details = Mapping[str, Any]
 SIGNATURE = "serving_default"
@@ -42,7 +42,8 @@ def open_litert(path: Path, threads: int) -> Session:
         pieces = [run_once([array[at : at + held] for array in arrays]) for at in range(0, len(arrays[0]), held)]
         return tuple(np.concatenate(column) for column in zip(*pieces, strict=True))
 
-    return Session(f"ai-edge-litert {version('ai-edge-litert')}", threads, run, lambda: stored(path))
+    runtime = f"ai-edge-litert {version('ai-edge-litert')}"
+    return Session(runtime, threads, run, lambda: stored(path), tuple(map(described, inputs)))
 
 
 def ends(interpreter: Any) -> tuple[list[Details], list[Details]]:
@@ -52,6 +53,12 @@ def ends(interpreter: Any) -> tuple[list[Details], list[Details]]:
     runner = interpreter.get_signature_runner(SIGNATURE)
     inputs, outputs = runner.get_input_details(), runner.get_output_details()
     return [inputs[name] for name in in_order(inputs)], [outputs[name] for name in in_order(outputs)]
+
+
+def described(one: Details) -> Input:
+    """Return what an input takes: floats also where the file's own are integers that stand for such."""
+    shape = tuple(None if length == -1 else int(length) for length in one["shape_signature"][1:])
+    return Input(shape, "float32" if one["quantization"][0] else np.dtype(one["dtype"]).name)
 
 
 def fit(interpreter: Any, inputs: Sequence[Details], arrays: Sequence[np.ndarray]) -> None:

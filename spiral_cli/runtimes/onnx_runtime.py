@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from spiral_cli.registry import runtimes
-from spiral_cli.runtimes.session import Arrays, Session
+from spiral_cli.runtimes.session import Arrays, Input, Session
 
 
 @runtimes.register("onnx", opens=".onnx")
@@ -21,11 +22,19 @@ def open_onnx(path: Path, threads: int) -> Session:
     options.log_severity_level = 3  # errors, which are raised as well
     session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     names = [one.name for one in session.get_inputs()]
+    inputs = tuple(described(one) for one in session.get_inputs())
 
-    def run(inputs: Sequence[np.ndarray]) -> Arrays:
-        return tuple(session.run(None, dict(zip(names, inputs, strict=True))))
+    def run(arrays: Sequence[np.ndarray]) -> Arrays:
+        return tuple(session.run(None, dict(zip(names, arrays, strict=True))))
 
-    return Session(f"onnxruntime {ort.__version__}", threads, run, lambda: stored(path))
+    return Session(f"onnxruntime {ort.__version__}", threads, run, lambda: stored(path), inputs)
+
+
+def described(one: Any) -> Input:
+    """Return an input of a session; its lengths are numbers, or names of what any length goes for."""
+    kind = one.type.removeprefix("tensor(").removesuffix(")")
+    shape = tuple(length if isinstance(length, int) else None for length in one.shape[1:])
+    return Input(shape, {"float": "float32", "double": "float64"}.get(kind, kind))
 
 
 def stored(path: Path) -> list[np.ndarray]:

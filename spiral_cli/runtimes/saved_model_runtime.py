@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from spiral_cli.registry import runtimes
-from spiral_cli.runtimes.session import Arrays, Session, in_order
+from spiral_cli.runtimes.session import Arrays, Input, Session, in_order
 from spiral_cli.runtimes.tensorflow_threads import use_threads
 
 
@@ -25,7 +25,9 @@ def open_saved_model(path: Path, threads: int) -> Session:
         given = signature(**{name: tf.constant(array) for name, array in zip(names, inputs, strict=True)})
         return tuple(given[name].numpy() for name in outputs)
 
-    return Session(f"tensorflow {tf.__version__}", used, run, lambda: stored(path))
+    specs = signature.structured_input_signature[1]
+    inputs = tuple(Input(tuple(specs[name].shape[1:]), specs[name].dtype.name) for name in names)
+    return Session(f"tensorflow {tf.__version__}", used, run, lambda: stored(path), inputs)
 
 
 def stored(path: Path) -> list[np.ndarray]:

@@ -17,6 +17,14 @@ Arrays = tuple[np.ndarray, ...]
 
 
 @dataclass(frozen=True)
+class Input:
+    """What a file takes: its shape without the batch, None where any length goes, and NumPy's name of its type."""
+
+    shape: tuple[int | None, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
 class Session:
     """An opened file.
 
@@ -26,12 +34,14 @@ class Session:
         run: inputs (batch, …) in the model's order, scaled as the model sees them, to outputs
             (batch, …) in its order, floats also where the file computes in integers.
         weights: what the file holds as constants, as floats; None where that cannot be read.
+        inputs: what `run` takes, in the model's order; none where the file does not say.
     """
 
     runtime: str
     threads: int
     run: Callable[[Sequence[np.ndarray]], Arrays]
     weights: Callable[[], list[np.ndarray]] | None = None
+    inputs: tuple[Input, ...] = ()
 
 
 def open_model(path: Path, threads: int) -> Session:

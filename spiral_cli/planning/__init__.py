@@ -1,0 +1,1 @@
+"""`spiral plan`: what each round will have left, what it needs and how long it takes, before any training."""

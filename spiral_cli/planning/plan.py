@@ -1,0 +1,112 @@
+"""`spiral plan`: a recipe looked at before anything is trained."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from spiral_cli.compress import build_task
+from spiral_cli.distillation.features import pair_layers
+from spiral_cli.fitting import fit_student, is_copy, measured, other_sparsity, refuse_unknown_monitor
+from spiral_cli.flops import calls, total_flops
+from spiral_cli.lessons import footprint
+from spiral_cli.models.load import load_model
+from spiral_cli.models.names import fresh_names
+from spiral_cli.planning.left import Left, course
+from spiral_cli.planning.trial import Estimate, estimate
+from spiral_cli.recipe import Recipe
+from spiral_cli.recipe.digest import teacher_digest
+from spiral_cli.run import Ledger, RunFolder
+from spiral_cli.tasks.task import Task
+from spiral_cli.training.device import use_device
+from spiral_cli.training.targets import feature_bytes
+
+
+def plan(recipe: Recipe, run: RunFolder, *, trial: bool = True) -> dict[str, Any]:
+    """Return what a run of ``recipe`` will leave after each round, what it keeps in memory and how long it takes.
+
+    Data are loaded and models built; nothing is trained and nothing written to the run folder.
+
+    Args:
+        recipe: what is planned.
+        run: its folder; a teacher that is there already is used.
+        trial: take a few steps to estimate times; else they are None.
+
+    Returns:
+        ``teacher`` and ``student`` (``parameters``, ``flops``), ``rounds`` (the fields of `Left` with
+        ``density`` and ``seconds``; round 0 is the dense student), ``targets`` (``memory_bytes``,
+        ``disk_bytes``, ``feature_bytes``, ``online``), ``seconds`` (by part and ``total``) or None,
+        ``uncounted`` layers and ``notes``.
+
+    Raises:
+        SpiralError: as the run itself would, before training.
+    """
+    use_device("auto" if recipe.device == "tpu" else recipe.device, recipe.seed)
+    task = build_task(recipe)
+    teacher, trained = teacher_of(recipe, task, run)
+    head = task.head(teacher, recipe.teacher.output)
+    refuse_unknown_monitor(recipe, measured(task, head))
+    student = teacher if is_copy(recipe) else task.build_model(recipe.student)
+    fit = fit_student(recipe, task, teacher, student)
+    rounds = course(recipe.prune, student, fit.prunable)
+    rows = task.views * len(task.dataset.train.y)
+    kept = footprint(recipe.distill, len(rounds) - 1, rows, task.outputs, head.exclusive)
+    uncounted = [call.path for call in calls(student) if call.source == "unknown"]
+    seconds = None
+    if trial:
+        fresh_names()
+        with tempfile.TemporaryDirectory(prefix="spiral-plan-") as folder:
+            densities = [one.density for one in rounds[1:]]
+            seconds = estimate(recipe, task, teacher, kept, densities, Path(folder), trained=trained)
+    return {
+        "recipe": recipe.name,
+        "teacher": {"parameters": teacher.count_params(), "flops": total_flops(teacher), "trained": trained},
+        "student": {"parameters": student.count_params(), "flops": total_flops(student)},
+        "rounds": rows_of(rounds, seconds),
+        "targets": {**asdict(kept), "feature_bytes": features(recipe, teacher, student, rows)},
+        "seconds": None if seconds is None else {**asdict(seconds), "total": seconds.total},
+        "uncounted": uncounted,
+        "notes": notes(recipe, fit.sparsity, uncounted),
+    }
+
+
+def teacher_of(recipe: Recipe, task: Task, run: RunFolder) -> tuple[keras.Model, bool]:
+    """Return the teacher and whether it is trained: the run's own, one from a file, or a new one."""
+    ledger = Ledger(run)
+    record = ledger.find("teacher")
+    if record is not None and record["digest"] == teacher_digest(recipe) and not ledger.damaged(record):
+        return load_model(run.teacher), True
+    if recipe.teacher.path is not None and not recipe.teacher.epochs:
+        return load_model(recipe.teacher.path), True
+    update = {"weights": None} if recipe.teacher.application else {}  # no download for a plan
+    return task.build_model(recipe.teacher.model_copy(update=update)), recipe.teacher.epochs == 0
+
+
+def features(recipe: Recipe, teacher: keras.Model, student: keras.Model, rows: int) -> int:
+    """Return the bytes of the teacher's cached features; 0 where it runs in every step instead."""
+    size = feature_bytes(pair_layers(recipe.distill.features, teacher, student), rows)
+    cached = recipe.distill.targets == "cached" and size <= recipe.distill.memory_gb * 1e9
+    return size if cached else 0
+
+
+def rows_of(rounds: Sequence[Left], seconds: Estimate | None) -> list[dict[str, Any]]:
+    """Return the rounds as plain data, each with its density and the seconds it takes."""
+    each = [None] * len(rounds) if seconds is None else [seconds.dense, *seconds.rounds]
+    return [{**asdict(one), "density": one.density, "seconds": took} for one, took in zip(rounds, each, strict=True)]
+
+
+def notes(recipe: Recipe, ends_at: float, uncounted: Sequence[str]) -> list[str]:
+    """Return sentences without which the numbers would mislead."""
+    found = ["zeros alone leave a dense runtime's FLOPs, and its latency, as they are"]
+    if sentence := other_sparsity(recipe.prune, ends_at):
+        found.append(sentence)
+    if uncounted:
+        found.append(f"FLOPs without those of {', '.join(uncounted)}, which could not be counted")
+    if recipe.distribution != "none":
+        found.append(f"times are those of one device; distribution is {recipe.distribution}")
+    return found
