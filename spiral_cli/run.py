@@ -103,6 +103,16 @@ class RunFolder:
         return self.root / "rounds.csv"
 
     @property
+    def details(self) -> Path:
+        """What the page shows beside the report: layers, classes, examples on which teacher and student disagree."""
+        return self.root / "details.json"
+
+    @property
+    def page(self) -> Path:
+        """The result for people: one file that any browser opens."""
+        return self.root / "report.html"
+
+    @property
     def tensorboard(self) -> Path:
         """TensorBoard event files, where asked for."""
         return self.root / "tensorboard"
@@ -154,9 +164,19 @@ class RunFolder:
 
     def owned(self) -> tuple[Path, ...]:
         """Return all files and folders that a run leaves, there or not; the ledger, which says so, comes last."""
-        files = (self.recipe, self.teacher, self.student, self.preprocessing, self.report, self.rounds_csv)
+        models = (self.teacher, self.student, self.preprocessing)
+        results = (self.report, self.rounds_csv, self.details, self.page)
         states = self.root.glob("teacher*.spiral")
-        return (*files, *states, self.root / "rounds", self.targets, self.tensorboard, self.ledger)
+        return (
+            self.recipe,
+            *models,
+            *results,
+            *states,
+            self.root / "rounds",
+            self.targets,
+            self.tensorboard,
+            self.ledger,
+        )
 
     def clear(self) -> None:
         """Remove what a run leaves, and nothing else that lies in the folder: the run starts over."""

@@ -33,9 +33,9 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def counted(count: int, noun: str) -> str:
-    """Return ``1 epoch`` or ``2 epochs``."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Return ``1 epoch``, ``2 epochs`` or, with a ``plural`` of its own, ``2 tries``."""
+    return f"{count} {noun if count == 1 else plural or f'{noun}s'}"
 
 
 def size(count: int) -> str:
