@@ -280,6 +280,13 @@ class Ledger:
         """Forget the records for which ``unwanted`` is true."""
         self.write([record for record in self.read() if not unwanted(record)])
 
+    def renew(self, event: str, path: Path) -> None:
+        """Store the present checksum of ``path``, one of the files of the latest record of ``event``."""
+        records = self.read()
+        record = next(record for record in reversed(records) if record["event"] == event)
+        record["files"][self.run.relative(path)] = checksum(path)
+        self.write(records)
+
     def damaged(self, record: Mapping[str, Any]) -> list[str]:
         """Return the record's files that are missing or do not match their checksum."""
         return [

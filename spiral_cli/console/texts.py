@@ -18,6 +18,11 @@ def number(value: float | None) -> str:
     return f"{rounded:.4f}" if 1e-3 <= abs(value) < 1e4 or rounded == value else f"{value:.3g}"
 
 
+def percent(fraction: float) -> str:
+    """Return a fraction as a percentage of three digits."""
+    return f"{100 * fraction:.3g} %"
+
+
 def drop_text(value: float) -> str:
     """Return a drop with its sign: positive is worse."""
     return f"{round(value, 4) + 0.0:+.4f}"

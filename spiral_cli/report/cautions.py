@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from spiral_cli.console.texts import counted, drop_text, number
+from spiral_cli.console.texts import counted, drop_text, number, percent
 from spiral_cli.guard import drop, monitor_mode, within_budget
 from spiral_cli.report.intervals import (
     LEVEL,
-    Z,
     examples_needed,
     paired_error,
     paired_interval,
@@ -95,15 +94,16 @@ def parts_disagree(report: Report) -> Iterator[Caution]:
             f"The student keeps max_drop {budget:g} on the validation part, which chose it, but not on the test part, "
             f"which nothing was chosen by: its drop of {monitor} is {both}. Trust the test part.",
         )
-    elif validation.error is not None and test.error is not None:
+    elif validation.interval is not None and test.interval is not None:
         apart = abs(validation.value - test.value)
-        if apart > Z * math.hypot(validation.error, test.error):
+        chance = math.hypot(*((high - low) / 2 for low, high in (validation.interval, test.interval)))
+        if apart > chance:
             yield Caution(
                 "test_disagrees",
                 f"the drop is {both}: more apart than chance explains",
-                f"The drop of {monitor} is {both}. Two parts drawn alike would rarely be {apart:.4f} apart "
-                f"(two standard errors are {Z * math.hypot(validation.error, test.error):.4f}): they may not be of the "
-                "same kind, or the rounds have fitted the validation part.",
+                f"The drop of {monitor} is {both}. They are {apart:.4f} apart, where chance would leave parts drawn alike "
+                f"within {chance:.4f} at {percent(LEVEL)} confidence: the parts may not be of the same kind, or the "
+                "rounds have fitted the validation part.",
             )
 
 
@@ -122,9 +122,9 @@ def validation_too_small(report: Report) -> Iterator[Caution]:
         "validation_too_small",
         f"{judged.examples:,} validation examples are few for max_drop {budget:g}: {enough}",
         f"The drop of {monitor} was judged on {judged.examples:,} validation examples. It measured "
-        f"{drop_text(judged.value)}, but its {LEVEL:.0%} interval reaches from {drop_text(low)} to {drop_text(high)}"
-        f"{known}: {high - low:.4f} wide, and max_drop is {budget:g}. Whether a round was kept or rolled back may have "
-        f"been luck; {enough}.",
+        f"{drop_text(judged.value)}, but its {percent(LEVEL)} interval reaches from {drop_text(low)} to "
+        f"{drop_text(high)}{known}: {high - low:.4f} wide, and max_drop is {budget:g}. Whether a round was kept or "
+        f"rolled back may have been luck; {enough}.",
     )
 
 
@@ -155,9 +155,9 @@ def zeros_not_faster(report: Report) -> Iterator[Caution]:
         runtime = f"{one.get('runtime') or one['kind']}, {counted(one.get('threads') or 1, 'thread')}"
         yield Caution(
             "zeros_not_faster",
-            f"{one['kind']}: {zeros:.0%} of weights are zero, yet it takes {ours / theirs:.2f} of the teacher's time",
-            f"{zeros:.0%} of the student's weights are zero, but as {one['kind']} it takes {ours:.2f} ms where the "
-            f"teacher takes {theirs:.2f} ms ({runtime}): this runtime multiplies by zeros, too. They make the file "
+            f"{one['kind']}: {percent(zeros)} zeros, but its latency is {ours / theirs:.2f} of the teacher's",
+            f"{percent(zeros)} of the student's weights are zero, but as {one['kind']} it takes {ours:.2f} ms where "
+            f"the teacher takes {theirs:.2f} ms ({runtime}): this runtime multiplies by zeros, too. They make the file "
             "smaller after coding; for speed remove channels (granularity: channel) or use int8.",
         )
 

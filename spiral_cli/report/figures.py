@@ -7,6 +7,7 @@ others when the theme changes. Names that people chose are escaped: Plotly reads
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,8 @@ TERMS = {  # losses by name: what a legend calls them, and their colours
 LONGEST = 22  # characters of a name beside an axis
 MOST_CLASSES = 30  # in one plot; the table beneath holds all
 ROW = 22  # pixels of a bar and its gap
+FEW_STAGES = 4  # that are named in full
+FEW_DECADES = 3  # that an axis has room to divide
 
 
 def tradeoff(report: Mapping[str, Any]) -> go.Figure:
@@ -65,8 +68,8 @@ def tradeoff(report: Mapping[str, Any]) -> go.Figure:
     level(figure, teacher, f"teacher {number(teacher)}", TEACHER, "solid", "top right" if sign < 0 else "bottom right")
     budget = teacher + sign * report["max_drop"]
     level(figure, budget, "budget", MUTED, "dash", "bottom right" if sign < 0 else "top right")
-    figure.update_xaxes(type="log", autorange="reversed", title="density: fraction of prunable weights left (log)")
-    return figure.update_yaxes(title=f"validation {monitor.replace('_', ' ')}", tickformat=".3f")
+    densities(figure, [row["density"] for row in rows])
+    return figure.update_yaxes(title_text=f"validation {monitor.replace('_', ' ')}", tickformat=".3f")
 
 
 def layers(rows: Rows) -> go.Figure:
@@ -87,7 +90,7 @@ def layers(rows: Rows) -> go.Figure:
         customdata=list(zip([html.escape(row["name"]) for row in rows], left, strict=True)),
         hovertemplate="%{customdata[0]}<br>sparsity %{x:.4f}<br>%{customdata[1]} weights left<extra></extra>",
     )
-    figure.update_xaxes(range=[0, 1], title="sparsity: fraction of the layer's weights that is gone")
+    figure.update_xaxes(range=[0, 1], title_text="sparsity: fraction of the layer's weights that is gone")
     return listed(figure, names)
 
 
@@ -106,11 +109,18 @@ def losses(stages: Sequence[Stage]) -> go.Figure:
             draw(figure, name, colour, epochs, [one["losses"].get(term) for one in stage.curve], stage, shown)
         if "loss" in stage.curve[0]["metrics"]:
             draw(figure, "validation", STUDENT, epochs, [one["metrics"]["loss"] for one in stage.curve], stage, shown)
+        if len(stages) > 1:
+            figure.add_annotation(
+                text=stage.title if len(stages) <= FEW_STAGES else stage.title.removeprefix("round "),
+                x=(epochs[0] + epochs[-1]) / 2,
+                **{"y": 1, "yref": "paper", "yanchor": "top", "showarrow": False, "font": {"size": 11, "color": MUTED}},
+            )
         if before:
-            figure.add_vline(x=before + 0.5, line={"color": GRID, "width": 1})
+            figure.add_vline(x=before + 0.5, line={"color": MUTED, "width": 1, "dash": "dot"})
         before = epochs[-1]
-    figure.update_xaxes(title="epoch", range=[0.5, max(before, 2) + 0.5])
-    return figure.update_yaxes(type="log", title="loss (log)")
+    values = [value for stage in stages for one in stage.curve for value in one["losses"].values()]
+    figure.update_xaxes(title_text="epoch", range=[0.5, max(before, 2) + 0.5], showgrid=False)
+    return figure.update_yaxes(type="log", title_text="loss (log)", **ticks(values))
 
 
 def draw(
@@ -153,7 +163,7 @@ def artefacts(rows: Rows, keys: Mapping[str, str], unit: str, factor: float) -> 
                 textposition="auto",
                 hovertemplate=f"%{{x:.4g}} {unit}<extra>{name}</extra>",
             )
-    figure.update_xaxes(title=unit, rangemode="tozero")
+    figure.update_xaxes(title_text=unit, rangemode="tozero")
     figure.update_layout(barmode="group", showlegend=True)
     return listed(figure, [short(row["kind"]) for row in rows])
 
@@ -178,18 +188,16 @@ def classes(rows: Rows) -> go.Figure:
     )
     widest = max(0.01, *(abs(change) for change in changes)) * 1.1
     figure.update_xaxes(
-        title="change of recall, student − teacher", tickformat="+.2f", range=[-widest, widest], zeroline=True
+        title_text="change of recall, student − teacher", tickformat="+.2f", range=[-widest, widest], zeroline=True
     )
     return listed(figure, [short(row["name"]) for row in rows])
 
 
-def runs(rows: Rows, monitor: str) -> go.Figure:
+def runs(rows: Rows) -> go.Figure:
     """Return the test metric of several runs against their density, one point a run."""
     figure = framed(380)
     colours = (STUDENT, TEACHER, BAD, "var(--fourth)")
     for index, row in enumerate(rows):
-        if row["student"] is None:
-            continue
         figure.add_scatter(
             name=short(row["name"]),
             x=[row["density"]],
@@ -198,8 +206,9 @@ def runs(rows: Rows, monitor: str) -> go.Figure:
             marker={"size": 11, "color": colours[index % len(colours)], "symbol": index % 8},
             hovertemplate=f"{html.escape(row['name'])}<br>density %{{x:.4g}}<br>%{{y:.4f}}<extra></extra>",
         )
-    figure.update_xaxes(type="log", autorange="reversed", title="density: fraction of prunable weights left (log)")
-    return figure.update_yaxes(title=f"test {monitor.replace('_', ' ')}", tickformat=".3f")
+    densities(figure, [row["density"] for row in rows])
+    monitors = " or ".join(sorted({row["monitor"].replace("_", " ") for row in rows}))
+    return figure.update_yaxes(title_text=f"test {monitors}", tickformat=".3f")
 
 
 def framed(height: int) -> go.Figure:
@@ -216,9 +225,27 @@ def framed(height: int) -> go.Figure:
         hoverlabel={"bgcolor": "var(--box)", "bordercolor": GRID, "font": {"color": TEXT}},
         dragmode=False,  # a finger scrolls the page
     )
-    axis = {"gridcolor": GRID, "linecolor": GRID, "zerolinecolor": MUTED, "zeroline": False, "automargin": True}
+    axis = {
+        **{"gridcolor": GRID, "linecolor": GRID, "zerolinecolor": MUTED, "zeroline": False, "automargin": True},
+        "title": {"font": {"size": 13, "color": MUTED}, "standoff": 8},
+    }
     figure.update_xaxes(**axis)
     return figure.update_yaxes(**axis)
+
+
+def densities(figure: go.Figure, values: Sequence[float]) -> go.Figure:
+    """Let a figure's axis show densities, which fall from left to right."""
+    title = "density: fraction of prunable weights left (log)"
+    return figure.update_xaxes(type="log", autorange="reversed", title_text=title, **ticks(values))
+
+
+def ticks(values: Sequence[float]) -> dict[str, list[Any]]:
+    """Return ticks of a logarithmic axis: 1, 2 and 5 of every power of ten, or 1 alone where these are many."""
+    known = [value for value in values if value > 0] or [1.0]
+    low, high = math.floor(math.log10(min(known))), math.ceil(math.log10(max(known)))
+    steps = (1, 2, 5) if high - low <= FEW_DECADES else (1,)
+    places = [step * 10.0**power for power in range(low, high + 1) for step in steps]
+    return {"tickvals": places, "ticktext": [f"{place:g}" for place in places]}
 
 
 def listed(figure: go.Figure, names: Sequence[str]) -> go.Figure:

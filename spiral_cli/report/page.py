@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -10,10 +11,11 @@ from markupsafe import Markup
 from spiral_cli.console.texts import counted, drop_text, duration, number, size
 from spiral_cli.console.texts import verdict as judged
 from spiral_cli.report import figures
+from spiral_cli.report.beside_lines import group_lines, lines
 from spiral_cli.report.cautions import cautions, dropped
 from spiral_cli.report.read import Told, read_run
 from spiral_cli.report.verdict import asked, verdict
-from spiral_cli.run import RunFolder, write_text
+from spiral_cli.run import Ledger, RunFolder, write_text
 
 BYTES = {"teacher": "teacher_bytes", "student": "bytes", "student, gzip": "gzip_bytes"}
 LATENCY = {"teacher": "teacher_latency_ms", "student": "latency_ms"}
@@ -30,6 +32,21 @@ def write_page(run: RunFolder) -> Told:
     return told
 
 
+def rebuild(run: RunFolder) -> Told:
+    """Write the page of a run again, as `write_page`; a finished run goes on being one.
+
+    Raises:
+        RunMismatchError: a finished run is in use.
+    """
+    finished = Ledger(run).find("finished")
+    if finished is None or run.relative(run.page) not in finished["files"]:
+        return write_page(run)
+    with run.claimed():
+        told = write_page(run)
+        Ledger(run).renew("finished", run.page)
+    return told
+
+
 def page(told: Told) -> str:
     """Return the page of one run."""
     report = told.report
@@ -42,6 +59,22 @@ def page(told: Told) -> str:
         cautions=cautions(report),
         drops={part: dropped(report, part) for part in ("validation", "test")} if report["selected"] else {},
         plots=plots(told),
+    )
+
+
+def comparison_page(comparison: Mapping[str, Any]) -> str:
+    """Return the page of several runs, from what `beside.beside` found."""
+    rows = comparison["runs"]
+    groups, of_groups = group_lines(comparison)
+    finished = [row for row in rows if row["student"] is not None]
+    return render(
+        "compare.html",
+        comparison=comparison,
+        names=[row["name"] for row in rows],
+        lines=lines(comparison),
+        groups=groups,
+        group_lines=of_groups,
+        plot=figures.runs(finished) if finished else None,
     )
 
 

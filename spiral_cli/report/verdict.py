@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from spiral_cli.console.texts import counted, number
+from spiral_cli.console.texts import counted, number, percent
 from spiral_cli.guard import drop, monitor_mode
 from spiral_cli.report.read import UNFINISHED
 
@@ -39,11 +39,6 @@ def achieved(report: Mapping[str, Any]) -> str:
     than = "" if lost == 0 else " than its teacher"
     name = monitor.replace("_", " ")
     return f"{percent(chosen['density'])} of the weights and a test {name} of {number(student)}, {compared}{than}"
-
-
-def percent(fraction: float) -> str:
-    """Return a fraction as a percentage of three digits."""
-    return f"{100 * fraction:.3g} %"
 
 
 def asked(recipe: Mapping[str, Any]) -> dict[str, str]:
