@@ -101,7 +101,7 @@ def parts_disagree(report: Report) -> Iterator[Caution]:
             yield Caution(
                 "test_disagrees",
                 f"the drop is {both}: more apart than chance explains",
-                f"The drop of {monitor} is {both}. They are {apart:.4f} apart, where chance would leave parts drawn alike "
+                f"The drop of {monitor} is {both}. They are {apart:.4f} apart, where chance leaves parts drawn alike "
                 f"within {chance:.4f} at {percent(LEVEL)} confidence: the parts may not be of the same kind, or the "
                 "rounds have fitted the validation part.",
             )

@@ -105,7 +105,7 @@ def losses(stages: Sequence[Stage]) -> go.Figure:
     for stage in stages:
         epochs = list(range(before + 1, before + len(stage.curve) + 1))
         for term in terms:
-            name, colour = TERMS[term]
+            name, colour = TERMS[term] if len(terms) > 1 else ("training", TEXT)
             draw(figure, name, colour, epochs, [one["losses"].get(term) for one in stage.curve], stage, shown)
         if "loss" in stage.curve[0]["metrics"]:
             draw(figure, "validation", STUDENT, epochs, [one["metrics"]["loss"] for one in stage.curve], stage, shown)
@@ -161,6 +161,7 @@ def artefacts(rows: Rows, keys: Mapping[str, str], unit: str, factor: float) -> 
                 marker={"color": colour},
                 text=["" if value is None else f"{value:.3g}" for value in values],
                 textposition="auto",
+                textangle=0,
                 hovertemplate=f"%{{x:.4g}} {unit}<extra>{name}</extra>",
             )
     figure.update_xaxes(title_text=unit, rangemode="tozero")
@@ -235,7 +236,7 @@ def framed(height: int) -> go.Figure:
 
 def densities(figure: go.Figure, values: Sequence[float]) -> go.Figure:
     """Let a figure's axis show densities, which fall from left to right."""
-    title = "density: fraction of prunable weights left (log)"
+    title = "density: weights left, logarithmic"
     return figure.update_xaxes(type="log", autorange="reversed", title_text=title, **ticks(values))
 
 
@@ -257,7 +258,8 @@ def listed(figure: go.Figure, names: Sequence[str]) -> go.Figure:
 def level(figure: go.Figure, y: float, text: str, colour: str, dash: str, where: str) -> None:
     """Draw a value across the whole figure and name it."""
     line = {"color": colour, "width": 1.5, "dash": dash}
-    figure.add_hline(y=y, line=line, annotation={"text": text, "font": {"color": colour}}, annotation_position=where)
+    named = {"text": text, "font": {"color": colour}}
+    figure.add_hline(y=y, line=line, layer="below", annotation=named, annotation_position=where)
 
 
 def short(name: str) -> str:
