@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from spiral_cli import registry
+from spiral_cli.data.raw import PARTS
 from spiral_cli.data.stream import Stream
+from spiral_cli.details import differences, layers
 from spiral_cli.evaluate import Evaluator, measure_size
 from spiral_cli.events import Listener, Notice
 from spiral_cli.export.stage import export_student, shipped, sweep
@@ -19,6 +21,7 @@ from spiral_cli.models.load import load_model
 from spiral_cli.prepare import finished_report, open_run, other_teacher, refuse_run
 from spiral_cli.recipe import Recipe
 from spiral_cli.report.build import build_report, rounds_csv
+from spiral_cli.report.page import write_page
 from spiral_cli.rounds import run_rounds
 from spiral_cli.run import Ledger, RunFolder, atomic_path, write_json, write_text
 from spiral_cli.select import select
@@ -145,7 +148,9 @@ def finish(bench: Workbench, rows: Sequence[Row], in_time: bool, listen: Listene
         write_text(run.preprocessing, task.preprocessing.to_json())
         model = load_model(run.student)
         evaluator = Evaluator(task, model, bench.evaluator.head)
-        selected = describe(bench, evaluator, row)
+        details = look_closely(bench, evaluator)
+        write_json(run.details, details)
+        selected = {**describe(bench, evaluator, row), "paired": details["paired"]}
         artifacts = export_student(recipe.export.to, evaluator, teacher.evaluator, run, listen)
         sweep(run, artifacts)
     status = "time_limit" if not in_time else "ok" if selected and selected["within_budget"] else "budget_not_met"
@@ -159,11 +164,14 @@ def finish(bench: Workbench, rows: Sequence[Row], in_time: bool, listen: Listene
         artifacts=artifacts,
         status=status,
         versions=versions(),
+        data={part: len(getattr(task.dataset, part).y) for part in PARTS},
     )
     write_text(run.rounds_csv, rounds_csv(rows))
     write_json(run.report, report)
+    write_page(run)
     if in_time:
-        made = (run.report, run.rounds_csv, *((run.student, run.preprocessing) if selected else ()))
+        of_student = (run.student, run.preprocessing, run.details) if selected else ()
+        made = (run.report, run.rounds_csv, run.page, *of_student)
         made += shipped(run, artifacts)
         bench.ledger.append("finished", status=status, data=data_stamp(recipe), files=made)
     return report
@@ -194,6 +202,17 @@ def describe(bench: Workbench, student: Evaluator, row: Row) -> dict[str, Any]:
         "nonzero": size.nonzero,
         "parameters": size.parameters,
         "metrics": {**row["metrics"], "test": student.metrics(bench.task.dataset.test)},
+    }
+
+
+def look_closely(bench: Workbench, chosen: Evaluator) -> dict[str, Any]:
+    """Return what the page shows of the chosen student beside the report: its layers, and where it differs."""
+    from spiral_cli.pruning.prunable import find_prunable
+
+    prunable, _ = find_prunable(chosen.model, bench.recipe.prune.targets, bench.recipe.prune.ignore)
+    return {
+        "layers": layers(prunable, bench.prunable),
+        **differences(bench.task, bench.teacher.evaluator, chosen),
     }
 
 

@@ -108,6 +108,16 @@ class RunFolder:
         return self.root / "rounds.csv"
 
     @property
+    def details(self) -> Path:
+        """What the page shows beside the report: layers, classes, examples on which teacher and student disagree."""
+        return self.root / "details.json"
+
+    @property
+    def page(self) -> Path:
+        """The result for people: one file that any browser opens."""
+        return self.root / "report.html"
+
+    @property
     def tensorboard(self) -> Path:
         """TensorBoard event files, where asked for."""
         return self.root / "tensorboard"
@@ -165,10 +175,11 @@ class RunFolder:
 
     def owned(self) -> tuple[Path, ...]:
         """Return all files and folders that a run leaves, there or not; the ledger, which says so, comes last."""
-        files = (self.recipe, self.teacher, self.student, self.preprocessing, self.report, self.rounds_csv)
+        models = (self.teacher, self.student, self.preprocessing)
+        results = (self.report, self.rounds_csv, self.details, self.page)
         states = self.root.glob("teacher*.spiral")
         folders = (self.root / "rounds", self.exports, self.targets, self.tensorboard)
-        return (*files, *states, *folders, self.ledger)
+        return (self.recipe, *models, *results, *states, *folders, self.ledger)
 
     def clear(self) -> None:
         """Remove what a run leaves, and nothing else that lies in the folder: the run starts over."""
@@ -278,6 +289,13 @@ class Ledger:
     def drop(self, unwanted: Callable[[Mapping[str, Any]], bool]) -> None:
         """Forget the records for which ``unwanted`` is true."""
         self.write([record for record in self.read() if not unwanted(record)])
+
+    def renew(self, event: str, path: Path) -> None:
+        """Store the present checksum of ``path``, one of the files of the latest record of ``event``."""
+        records = self.read()
+        record = next(record for record in reversed(records) if record["event"] == event)
+        record["files"][self.run.relative(path)] = checksum(path)
+        self.write(records)
 
     def damaged(self, record: Mapping[str, Any]) -> list[str]:
         """Return the record's files that are missing or do not match their checksum."""

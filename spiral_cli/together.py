@@ -77,7 +77,7 @@ class Place:
 
 def files(run: RunFolder) -> list[Path]:
     """Return the files that a run is resumed from."""
-    left_out = (run.targets, run.tensorboard)
+    left_out = (run.targets, run.tensorboard, run.page)
     owned = [path for path in run.owned() if path not in left_out]
     below = [path for folder in owned if folder.is_dir() for path in sorted(folder.rglob("*")) if path.is_file()]
     return [*(path for path in owned if path.is_file()), *below]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from dataclasses import dataclass
 from typing import Any, TextIO
@@ -25,6 +26,11 @@ class Output:
     def human(self) -> TextIO:
         """The stream of human text."""
         return sys.stderr if self.json else sys.stdout
+
+    @property
+    def width(self) -> int:
+        """Columns of the human's terminal; 80 where there is none."""
+        return shutil.get_terminal_size((80, 24)).columns if self.human.isatty() else 80
 
     def say(self, text: str) -> None:
         """Write human text."""

@@ -223,6 +223,37 @@ def plan(
 
 
 @app.command()
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", parser=place, help="a run folder")],
+    json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Write the page report.html of a run again.
+
+    Of a run that has not ended, or that an older spiral made, it shows what there is.
+    """
+    from spiral_cli.cli import pages
+
+    return pages.report(run, Output(json, verbose))
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", parser=place, help="run folders")],
+    html: Annotated[Path | None, typer.Option(metavar="FILE", parser=place, help="also write a page of them")] = None,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Show runs side by side, and over seeds.
+
+    Runs that differ by the seed alone are also given as mean and standard deviation.
+    """
+    from spiral_cli.cli import pages
+
+    return pages.compare(runs, html, Output(json, verbose))
+
+
+@app.command()
 def validate(
     recipe: RecipeFile = SPIRAL_YAML, overrides: Overrides = None, json: Json = False, verbose: Verbose = False
 ) -> int:

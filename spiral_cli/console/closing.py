@@ -34,7 +34,8 @@ def report_text(report: Mapping[str, Any], root: Path) -> str:
         ["test", f"{monitor} {number(student)}; the teacher's is {number(teacher)}"],
         ["student", str(root / chosen["path"])],
         *([f"export to {one['kind']}", artifact_text(one, root)] for one in report["artifacts"]),
-        ["report", str(root / "report.json")],
+        ["report", str(root / "report.html")],
+        *(["warning", caution["short"]] for caution in report.get("warnings", ())),
     ]
     return aligned(lines)
 

@@ -18,6 +18,11 @@ def number(value: float | None) -> str:
     return f"{rounded:.4f}" if 1e-3 <= abs(value) < 1e4 or rounded == value else f"{value:.3g}"
 
 
+def percent(fraction: float) -> str:
+    """Return a fraction as a percentage of three digits."""
+    return f"{100 * fraction:.3g} %"
+
+
 def drop_text(value: float) -> str:
     """Return a drop with its sign: positive is worse."""
     return f"{round(value, 4) + 0.0:+.4f}"
@@ -33,9 +38,9 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def counted(count: int, noun: str) -> str:
-    """Return ``1 epoch`` or ``2 epochs``."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Return ``1 epoch``, ``2 epochs`` or, with a ``plural`` of its own, ``2 tries``."""
+    return f"{count} {noun if count == 1 else plural or f'{noun}s'}"
 
 
 def size(count: int) -> str:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
+
+from spiral_cli.report.cautions import cautions
 
 SCHEMA = 1
 Row = Mapping[str, Any]
@@ -22,6 +25,7 @@ def build_report(
     artifacts: Sequence[Mapping[str, Any]],
     status: str,
     versions: Mapping[str, str],
+    data: Mapping[str, int],
 ) -> dict[str, Any]:
     """Return the report.
 
@@ -34,13 +38,15 @@ def build_report(
         artifacts: one entry an exported file.
         status: ``ok``, ``budget_not_met`` or ``time_limit``.
         versions: of the software that made it.
+        data: how many examples each part has.
     """
     guard = recipe["guard"]
     tried = sum(row["seconds"] for row in rows)
     lost = sum(row["seconds"] for row in rows if not row["accepted"])
-    return {
+    report = {
         "schema": SCHEMA,
         "recipe": recipe,
+        "data": dict(data),
         "monitor": guard["monitor"],
         "teacher": {"parameters": teacher["parameters"], "metrics": teacher["metrics"]},
         "status": status,
@@ -57,6 +63,7 @@ def build_report(
         "versions": dict(versions),
         "seed": recipe["seed"],
     }
+    return {**report, "warnings": [asdict(caution) for caution in cautions(report)]}
 
 
 def rounds_csv(rows: Sequence[Row]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 import keras
 import numpy as np
@@ -10,11 +11,13 @@ import numpy as np
 from spiral_cli import registry
 from spiral_cli.data import Split, load_dataset
 from spiral_cli.data.load import streamed
+from spiral_cli.data.picture import data_uri
 from spiral_cli.data.pipeline import Inputs, Views, materialised
-from spiral_cli.data.preprocessing import few
+from spiral_cli.data.preprocessing import few, stored_range
 from spiral_cli.models.application import application
 from spiral_cli.models.load import build_from, load_model
 from spiral_cli.recipe.schema import Recipe, Student, Teacher
+from spiral_cli.tasks.answers import Said, disagreements, named, paired, recalls, said, truth
 from spiral_cli.tasks.classification import Head, read_head
 
 HEAD_SAMPLE = 256
@@ -62,6 +65,33 @@ class ImageClassification:
         if head.exclusive:
             return y.astype(np.int32) if y.ndim == 1 else y.astype(np.float32)
         return y.reshape(len(y), -1).astype(np.float32)
+
+    def paired(self, split: Split, teacher: Said, student: Said) -> dict[str, int] | None:
+        """Count the examples that one of the two alone has right, as `answers.paired`."""
+        return paired(self._truth(split, student), teacher, student, split.weight)
+
+    def classes(self, split: Split, teacher: Said, student: Said) -> list[dict[str, Any]]:
+        """Return the recalls of every class, as `answers.recalls`."""
+        return recalls(self._truth(split, student), teacher, student, self.preprocessing.classes)
+
+    def samples(self, split: Split, teacher: Said, student: Said, most: int) -> list[dict[str, Any]]:
+        """Return up to ``most`` images that the two decide differently, those both are surest of first."""
+        names, (low, high) = self.preprocessing.classes, stored_range(split.x.dtype, self.preprocessing.scale)
+        rows = disagreements(teacher, student, most)
+        true = self._truth(split, student)[rows]
+        answers = zip(said(teacher, rows, names), said(student, rows, names), strict=True)
+        return [
+            {
+                "shown": {"kind": "image", "source": data_uri(image, low, high)},
+                "truth": named(label, names),
+                "teacher": theirs,
+                "student": ours,
+            }
+            for image, label, (theirs, ours) in zip(split.x[rows], true, answers, strict=True)
+        ]
+
+    def _truth(self, split: Split, said: Said) -> np.ndarray:
+        return truth(self.labels(split, said.head), said.head)
 
     @property
     def views(self) -> int:

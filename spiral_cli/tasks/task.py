@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -11,6 +11,7 @@ from spiral_cli.data import Dataset, Split
 from spiral_cli.data.pipeline import Inputs
 from spiral_cli.data.preprocessing import Preprocessing
 from spiral_cli.recipe.schema import Recipe, Student, Teacher
+from spiral_cli.tasks.answers import Said
 from spiral_cli.tasks.classification import Head
 
 
@@ -47,3 +48,16 @@ class Task(Protocol):
 
     def labels(self, split: Split, head: Head) -> np.ndarray:
         """Return labels as the head's task loss reads them."""
+
+    def paired(self, split: Split, teacher: Said, student: Said) -> dict[str, int] | None:
+        """Count ``examples``, and those that ``only_teacher`` or ``only_student`` has right; None if that is vague."""
+
+    def classes(self, split: Split, teacher: Said, student: Said) -> list[dict[str, Any]]:
+        """Return ``name``, ``examples``, and ``teacher`` and ``student`` recall of each class; [] if there are none."""
+
+    def samples(self, split: Split, teacher: Said, student: Said, most: int) -> list[dict[str, Any]]:
+        """Return up to ``most`` examples on which the two disagree.
+
+        Each has ``shown`` (``kind`` and ``source``, such as an image's ``data:`` address), its ``truth``, and of
+        ``teacher`` and ``student`` an ``answer`` and its ``confidence`` (0 to 1, or None where there is none).
+        """
