@@ -40,7 +40,7 @@ from spiral_cli.training.plan import stage_seed
 from spiral_cli.training.program import Program
 from spiral_cli.training.resume import Masks
 from spiral_cli.training.saving import save_model
-from spiral_cli.training.targets import cached_features, energies
+from spiral_cli.training.targets import feature_targets
 from spiral_cli.training.writer import Writer
 
 
@@ -161,7 +161,10 @@ def set_up(
     bench = lay_out(recipe, task, teacher, run)
     if sentence := other_sparsity(recipe.prune, ends_at(recipe.prune, bench.prunable)):
         listen(Notice(sentence))
-    bench = replace(bench, features=_features(bench.program, teacher, task))
+    bench = replace(
+        bench,
+        features=feature_targets(teacher.model, bench.program.objective.hints, task, bench.program.online is not None),
+    )
     _distil_dense(bench, is_copy(recipe), listen, control)
     return bench
 
@@ -221,15 +224,6 @@ def _program(
 def _collector(recipe: Recipe, program: Program) -> Collector | None:
     asked = needs(recipe.prune.criterion)
     return Collector(program, asked, recipe.seed) if asked else None
-
-
-def _features(program: Program, teacher: TrainedTeacher, task: Task) -> dict[str, np.ndarray]:
-    hints = program.objective.hints
-    if not hints:
-        return {}
-    x, preprocessing = task.train_inputs, task.preprocessing
-    scale = energies(teacher.model, hints, x, preprocessing)
-    return scale if program.online else {**cached_features(teacher.model, hints, x, preprocessing), **scale}
 
 
 def _distil_dense(bench: Workbench, same: bool, listen: Listener, control: Control) -> None:
