@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from spiral_cli.channel_measure import MEASURED, Left
 from spiral_cli.channels.choice import Limits, chosen, parameters_of, products_of
 from spiral_cli.channels.graph import Channels, find_channels
 from spiral_cli.channels.removal import remove
@@ -122,24 +123,38 @@ def fitting(wide: Workbench, channels: Channels, scores: np.ndarray, target: flo
     enough to the multiply-adds of weights, and time to these, to choose by them first; then the
     student is built and measured, and the choice is corrected.
     """
-    measured = MEASURED.get(wide.recipe.prune.measure)
-    whole = whole_of(wide)
-    if measured is None:
+    whole, measure = whole_of(wide), wide.recipe.prune.measure
+    if measure not in MEASURED:
         return remove(wide.model, channels, kept_for(wide, channels, scores, target, whole))
+    with MEASURED[measure](wide, whole.model) as left:
+        return corrected(
+            lambda aim: remove(wide.model, channels, kept_for(wide, channels, scores, aim, whole)),
+            lambda model: together.most(left(model)),
+            target,
+        )
+
+
+def corrected(make: Callable[[float], keras.Model], left: Left, target: float) -> keras.Model:
+    """Return a model of which ``left`` is at most ``target`` and near it, if some can be made.
+
+    Args:
+        make: gives a model for a number between 0 and 1; the larger the number, the more is left.
+        left: measures a model.
+        target: what may be left, 0 to 1.
+    """
     best, low, high, aim = None, 0.0, 1.0, target
-    dense = measured(wide, whole.model)
     for _ in range(CORRECTIONS):
-        model = remove(wide.model, channels, kept_for(wide, channels, scores, aim, whole))
-        left = together.most(measured(wide, model) / dense)
-        if left <= target:
+        model = make(aim)
+        found = left(model)
+        if found <= target:
             best, low = model, aim
         else:
             high = aim
-        if target * CLOSE <= left <= target:
+        if target * CLOSE <= found <= target or high - low < 1e-3:
             break
-        guess = aim * target * (1 + CLOSE) / 2 / left
+        guess = aim * target * (1 + CLOSE) / 2 / found
         aim = guess if low < guess < high else (low + high) / 2
-    return best if best is not None else model
+    return model if best is None else best
 
 
 def kept_for(wide: Workbench, channels: Channels, scores: np.ndarray, target: float, whole: Whole) -> np.ndarray:
@@ -178,14 +193,6 @@ COUNTED: Mapping[str, Count] = {
     "flops": products_of,
     "latency": products_of,
 }
-
-
-def flops_of(wide: Workbench, model: keras.Model) -> float:
-    """Return the floating-point operations of one example."""
-    return float(total_flops(model))
-
-
-MEASURED: Mapping[str, Callable[[Workbench, keras.Model], float]] = {"flops": flops_of}
 
 
 def measure_statistics(wide: Workbench, model: keras.Model, key: tuple[int, ...]) -> None:

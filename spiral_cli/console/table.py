@@ -11,7 +11,7 @@ from rich.text import Text
 from spiral_cli.console.texts import Row, cells
 
 # What goes first where there is no room: density is 1 - sparsity, the rest is in the run folder.
-LEAST_IMPORTANT = ("density", "train loss", "distillation loss", "seconds", "parameters left", "drop")
+LEAST_IMPORTANT = ("density", "train loss", "distillation loss", "seconds", "flops left", "parameters left", "drop")
 GAP = 1  # blank columns on both sides of a cell, shared between neighbours
 STYLES = {"accepted": "green", "rolled back": "red"}
 

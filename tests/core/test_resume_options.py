@@ -59,6 +59,14 @@ OPTIONS: dict[str, dict] = {
     "blocks, rewound, no XLA": {
         "prune": {"granularity": {"block": [2, 2]}, "weights": "rewind"}, "train": {"jit": False},
     },
+    "channels, pressed first, taylor, ensemble": {
+        **CONVOLUTIONAL,
+        "distill": {"teacher": "ensemble", "features": [{"teacher": "hidden", "student": "hidden"}]},
+        "prune": {
+            "granularity": "channel", "criterion": "taylor", "pressure": {"kind": "group_lasso", "strength": 0.01},
+            "cut": 0.5,
+        },
+    },
     "another student": {"student": {"model": "lenet300", "epochs": 2}},
 }  # fmt: skip
 QUICK = ("dropout, batch normalisation, pooling", "views made on the way, targets on disk")
