@@ -34,7 +34,8 @@ def compare(recipe: Recipe, student: Path, teacher: Path | None) -> dict[str, An
     task = build_task(recipe)
     refuse_other_preprocessing(task, RunFolder(student.parent).preprocessing)
     output = recipe.teacher.output
-    ours = measure(recipe, task, student, output if is_copy(recipe) else "auto")
+    whole = whole_student(recipe, student, teacher)
+    ours = measure(recipe, task, student, output if is_copy(recipe) else "auto", whole)
     theirs = measure(recipe, task, teacher, output) if teacher is not None else None
     refuse_unknown_monitor(recipe, ours["metrics"]["test"])
     guard, lost = recipe.guard, None
@@ -42,6 +43,12 @@ def compare(recipe: Recipe, student: Path, teacher: Path | None) -> dict[str, An
         mode = monitor_mode(guard.monitor, guard.mode)
         lost = drop(theirs["metrics"]["test"][guard.monitor], ours["metrics"]["test"][guard.monitor], mode)
     return {"monitor": guard.monitor, "student": ours, "teacher": theirs, "drop": lost}
+
+
+def prunable_size(recipe: Recipe, path: Path) -> int:
+    """Return how many weights of a stored model may be pruned."""
+    prunable, _ = find_prunable(load_model(path), recipe.prune.targets, recipe.prune.ignore)
+    return sum(one.variable.numpy().size for one in prunable)
 
 
 def refuse_other_preprocessing(task: Task, file: Path) -> None:
@@ -60,14 +67,31 @@ def refuse_other_preprocessing(task: Task, file: Path) -> None:
             raise UsageError(f"{file} says {key} {before}, and the recipe comes to {now}; see {stated}")
 
 
-def measure(recipe: Recipe, task: Task, path: Path, output: str) -> dict[str, Any]:
-    """Return what `compare` says of one model, whose ``output`` is read as the recipe says."""
+def whole_student(recipe: Recipe, student: Path, teacher: Path | None) -> Path | None:
+    """Return the file of the student before any channel left, where some did and it is there."""
+    if recipe.prune.granularity != "channel":
+        return None
+    dense = RunFolder(student.parent).round(0).student
+    if dense.is_file():
+        return dense
+    return teacher if is_copy(recipe) else None
+
+
+def measure(recipe: Recipe, task: Task, path: Path, output: str, whole: Path | None = None) -> dict[str, Any]:
+    """Return what `compare` says of one model.
+
+    Args:
+        recipe, task: say how it is tested.
+        path: its file.
+        output: what the last layer gives.
+        whole: file of the model before channels left it; weights that left count as zero.
+    """
     if not path.is_file():
         raise MissingError(f"there is no model {path}; run spiral compress first, or name a .keras file")
     model = load_model(path)
     prunable, _ = find_prunable(model, recipe.prune.targets, recipe.prune.ignore)
     evaluator = Evaluator(task, model, task.head(model, output))
-    size = measure_size(model, prunable)
+    size = measure_size(model, prunable, None if whole is None else prunable_size(recipe, whole))
     raw, packed = bytes_on_disk(path)
     return {
         "path": str(path),

@@ -71,12 +71,13 @@ def verdict(row: Row) -> str:
 
 def cells(row: Row, monitor: str) -> dict[str, str]:
     """Return the texts of one try by column, in the order in which they are shown."""
-    losses = row["losses"]
+    losses, left = row["losses"], row.get("left")
     return {
         "round": f"{row['round']}" if row["attempt"] == 1 else f"{row['round']} try {row['attempt']}",
         "sparsity": number(row["sparsity"]),
         "density": number(row["density"]),
         "parameters left": f"{row['nonzero']:,}",
+        **({"flops left": number(left["flops"])} if left else {}),
         "train loss": number(losses.get("loss")),
         "distillation loss": number(losses.get("distillation_loss")),
         f"validation {monitor}": number(row["metrics"]["validation"][monitor]),
