@@ -186,9 +186,11 @@ def export(run_dir: Path, kinds: Sequence[str], overrides: Sequence[str], output
     for kind in kinds:
         exporters.part(kind)
     with console_for(recipe, output) as console, working(output):
-        from spiral_cli.export.later import export_later
+        from spiral_cli.export_run import export_run
+        from spiral_cli.training.control import Control
 
-        entries = export_later(recipe, run, list(dict.fromkeys(kinds)), console)
+        control = Control(stopping)
+        entries = export_run(recipe, run, list(dict.fromkeys(kinds)), listen=console, control=control)
     output.say(exports_text(entries, recipe.guard.monitor, run.root))
     output.result({"artifacts": entries})
     failed = [entry for entry in entries if entry["status"] != "ok"]

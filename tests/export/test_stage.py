@@ -13,15 +13,16 @@ import numpy as np
 import pytest
 from small_runs import run, write_data, write_recipe
 
-from spiral_cli.errors import MissingError
+from spiral_cli.errors import InterruptedRun, MissingError
 from spiral_cli.evaluate import bytes_on_disk
 from spiral_cli.events import Notice, silent
 from spiral_cli.export.keras_file import deflate
-from spiral_cli.export.later import export_later
+from spiral_cli.export_run import export_run
 from spiral_cli.prepare import finished_report, refuse_unfinished
 from spiral_cli.recipe import load_recipe
 from spiral_cli.registry import exporters
 from spiral_cli.run import Ledger, RunFolder
+from spiral_cli.training.control import Control
 
 KINDS = ["keras", "litert", "onnx"]
 
@@ -51,7 +52,8 @@ class Later:
         """Return the entries by kind, as the report has them."""
         here = RunFolder(self.folder / "run")
         overrides = [f"export.{key}={value}" for key, value in settings.items()]
-        entries = export_later(load_recipe(here.recipe, overrides), here, kinds, listen)
+        recipe = load_recipe(here.recipe, overrides)
+        entries = export_run(recipe, here, kinds, listen=listen, control=Control())
         reported = {one["kind"]: one for one in json.loads(here.report.read_text())["artifacts"]}
         assert [reported[kind] for kind in kinds] == entries
         return reported
@@ -150,6 +152,19 @@ def test_a_later_export_of_other_settings_replaces_the_entry_of_its_kind(later):
     second = later("litert_int8", full_integer="true")
     assert list(second) == [*KINDS, "litert_int8"]
     assert second["litert_int8"]["bytes"] != first["bytes"]
+
+
+def test_asked_to_stop_it_ends_between_files_and_goes_on_from_there(later):
+    here = RunFolder(later.folder / "run")
+    control = Control(lambda: "litert_float16" in [one.get("kind") for one in Ledger(here).read()])
+    with pytest.raises(InterruptedRun):
+        export_run(load_recipe(here.recipe), here, ["litert_float16", "saved_model"], listen=silent, control=control)
+    assert sorted(path.name for path in here.exports.iterdir()) == [
+        "litert.tflite",
+        "litert_float16.tflite",
+        "onnx.onnx",
+    ]
+    assert later("litert_float16")["litert_float16"]["status"] == "ok"
 
 
 def damaged(change: Callable[[keras.Model], None]) -> Callable:

@@ -13,12 +13,17 @@ from spiral_cli.export.stage import Entry, export_student, shipped
 from spiral_cli.fitting import is_copy
 from spiral_cli.models.load import load_model
 from spiral_cli.recipe import Recipe
+from spiral_cli.report.build import cautioned
+from spiral_cli.report.page import write_page
 from spiral_cli.run import Ledger, RunFolder, write_json
 from spiral_cli.teacher import refuse_other_data
+from spiral_cli.training.control import Control
 from spiral_cli.training.device import use_device
 
 
-def export_later(recipe: Recipe, run: RunFolder, kinds: Sequence[str], listen: Listener) -> list[Entry]:
+def export_run(
+    recipe: Recipe, run: RunFolder, kinds: Sequence[str], *, listen: Listener, control: Control
+) -> list[Entry]:
     """Export a finished run's student, and put the entries into its report in place of those of the same kinds.
 
     Args:
@@ -40,7 +45,7 @@ def export_later(recipe: Recipe, run: RunFolder, kinds: Sequence[str], listen: L
     ours = Evaluator(task, student, task.head(student, output if is_copy(recipe) else "auto"))
     theirs = Evaluator(task, teacher, task.head(teacher, output))
     with run.claimed():
-        entries = export_student(kinds, ours, theirs, run, listen)
+        entries = export_student(kinds, ours, theirs, run, listen, control)
         record_exports(run, ledger, entries)
     return entries
 
@@ -49,7 +54,8 @@ def record_exports(run: RunFolder, ledger: Ledger, entries: Sequence[Entry]) -> 
     """Put entries into a finished run's report, and their files among those whose damage is noticed."""
     report = json.loads(run.report.read_text("utf-8"))
     artifacts = [*replaced(report["artifacts"], entries), *entries]
-    write_json(run.report, {**report, "artifacts": artifacts})
+    write_json(run.report, cautioned({**report, "artifacts": artifacts}))
+    write_page(run)
     finished = dict(ledger.find("finished") or {})
     ledger.drop(lambda one: one["event"] == "finished")
     others = [run.root / name for name in finished.pop("files") if not name.startswith(f"{run.exports.name}/")]
