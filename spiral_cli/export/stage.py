@@ -76,6 +76,7 @@ class Stage:
         record = next((one for one in ledger.read() if one["event"] == "export" and one["kind"] == kind), None)
         if record is not None and record["key"] == key and not ledger.damaged(record):
             return record["entry"]
+        self.chosen.control.check()
         ledger.drop(lambda one: one["event"] == "export" and one["kind"] == kind)
         try:
             entry = self._shipped(kind)

@@ -63,6 +63,11 @@ def build_report(
         "versions": dict(versions),
         "seed": recipe["seed"],
     }
+    return cautioned(report)
+
+
+def cautioned(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a report with the warnings that its figures call for."""
     return {**report, "warnings": [asdict(caution) for caution in cautions(report)]}
 
 
