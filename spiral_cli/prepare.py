@@ -26,6 +26,22 @@ def finished_report(recipe: Recipe, run: RunFolder) -> dict[str, Any] | None:
     return json.loads(run.report.read_text("utf-8"))
 
 
+def refuse_unfinished(run: RunFolder) -> None:
+    """Refuse a folder without a finished run whose files are all as it left them.
+
+    Raises:
+        MissingError: with what to do.
+    """
+    ledger = Ledger(run)
+    record = ledger.find("finished")
+    if record is None or not run.student.is_file():
+        raise MissingError(f"there is no finished run in {run.root}; run spiral compress there first, to its end")
+    if damaged := ledger.damaged(record):
+        raise MissingError(
+            f"{run.root / damaged[0]} is damaged or missing; the same spiral compress as before makes it again"
+        )
+
+
 def refuse_run(recipe: Recipe, run: RunFolder, *, fresh: bool, teacher_from: Path | None) -> None:
     """Refuse a run folder that cannot be used for ``recipe``, before anything in it is changed.
 

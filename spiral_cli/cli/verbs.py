@@ -173,6 +173,29 @@ def evaluate(
 
 
 @app.command()
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", parser=place, help="the folder of a finished run")],
+    to: Annotated[
+        list[str], typer.Option("--to", metavar="KIND", help="what to write: spiral ls exporters; repeatable")
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="export.KEY=VALUE", help="replace a setting of the recipe's export; repeatable"),
+    ] = None,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Export the student of a finished run.
+
+    Each file is run on the test part. One that loses more than export.max_drop is not shipped: exit code 3; or 1
+    where one cannot be made or does not run.
+    """
+    from spiral_cli.cli import work
+
+    return work.export(run, to, overrides or (), Output(json, verbose))
+
+
+@app.command()
 def validate(
     recipe: RecipeFile = SPIRAL_YAML, overrides: Overrides = None, json: Json = False, verbose: Verbose = False
 ) -> int:

@@ -15,13 +15,13 @@ from spiral_cli.cli.output import Output
 from spiral_cli.cli.quiet import import_tensorflow
 from spiral_cli.cli.stop import INTERRUPTED, stop
 from spiral_cli.console.choose import open_console
-from spiral_cli.console.closing import comparison_text, report_text, teacher_text
+from spiral_cli.console.closing import comparison_text, exports_text, report_text, teacher_text
 from spiral_cli.console.plain import PlainConsole
-from spiral_cli.errors import BudgetError, InterruptedRun, MissingError, UsageError
+from spiral_cli.errors import BudgetError, ExportError, InterruptedRun, MissingError, UsageError
 from spiral_cli.events import Event, Listener, RoundDone, StageDone
-from spiral_cli.prepare import finished_report, refuse_run
+from spiral_cli.prepare import finished_report, refuse_run, refuse_unfinished
 from spiral_cli.recipe import Recipe, load_recipe
-from spiral_cli.registry import tasks
+from spiral_cli.registry import exporters, tasks
 from spiral_cli.run import RunFolder, disk_errors, write_text
 
 
@@ -174,6 +174,29 @@ def evaluate(
         return 0
     output.complain("\n".join(["accuracy budget not met", *sentences]))
     return BudgetError.exit_code
+
+
+def export(run_dir: Path, kinds: Sequence[str], overrides: Sequence[str], output: Output) -> int:
+    """Export a finished run's student; return 0, 3 where files lose too much, or 1 where one does not work."""
+    run = RunFolder(run_dir)
+    refuse_unfinished(run)
+    recipe, stored = load_recipe(run.recipe, overrides), load_recipe(run.recipe)
+    if recipe.model_copy(update={"export": stored.export}) != stored:
+        raise UsageError(f"--set {' '.join(overrides)}: of a finished run only keys of export can be set")
+    for kind in kinds:
+        exporters.part(kind)
+    with console_for(recipe, output) as console, working(output):
+        from spiral_cli.export.later import export_later
+
+        entries = export_later(recipe, run, list(dict.fromkeys(kinds)), console)
+    output.say(exports_text(entries, recipe.guard.monitor, run.root))
+    output.result({"artifacts": entries})
+    failed = [entry for entry in entries if entry["status"] != "ok"]
+    if not failed:
+        return 0
+    output.complain("\n".join(f"export to {entry['kind']} failed: {entry['reason']}" for entry in failed))
+    measured = all(entry["drop"] is not None for entry in failed)  # they run, but are too bad
+    return BudgetError.exit_code if measured else ExportError.exit_code
 
 
 def run_folder(recipe: Recipe, asked: Path | None) -> RunFolder:

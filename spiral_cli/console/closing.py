@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,18 +33,38 @@ def report_text(report: Mapping[str, Any], root: Path) -> str:
         ],
         ["test", f"{monitor} {number(student)}; the teacher's is {number(teacher)}"],
         ["student", str(root / chosen["path"])],
-        *([f"export to {one['kind']}", artifact_text(one, root)] for one in report["artifacts"]),
+        *export_lines(report["artifacts"], monitor, root),
         ["report", str(root / "report.json")],
     ]
     return aligned(lines)
 
 
-def artifact_text(artifact: Mapping[str, Any], root: Path) -> str:
-    """Return where an exported file lies and how large it is, or why there is none."""
+def exports_text(artifacts: Sequence[Mapping[str, Any]], monitor: str, root: Path) -> str:
+    """Return what `spiral export` ends with; arguments as of `report_text`."""
+    return aligned(export_lines(artifacts, monitor, root))
+
+
+def export_lines(artifacts: Sequence[Mapping[str, Any]], monitor: str, root: Path) -> list[list[str]]:
+    """Return a line for each exported file."""
+    return [[f"export to {one['kind']}", artifact_text(one, monitor, root)] for one in artifacts]
+
+
+def artifact_text(artifact: Mapping[str, Any], monitor: str, root: Path) -> str:
+    """Return where an exported file lies, how large, good and fast it is, or why it is not shipped."""
     if artifact["status"] != "ok":
-        return f"failed: {artifact['reason']}"
-    sizes = f"{size(artifact['bytes'])}, gzip {size(artifact['gzip_bytes'])}"
-    return f"{root / artifact['path']} ({sizes}; {artifact['latency_ms']:.2f} ms)"
+        return f"failed, not shipped: {artifact['reason']}"
+    facts = [
+        f"{size(artifact['bytes'])}, gzip {size(artifact['gzip_bytes'])}",
+        f"{monitor} {number(artifact['metrics']['test'][monitor])}",
+        f"{artifact['latency_ms']:.3g} ms{beside(artifact['teacher_latency_ms'])}",
+        *(["zeros of the student are lost"] if artifact["zeros_kept"] is False else []),
+    ]
+    return f"{root / artifact['path']} ({'; '.join(facts)})"
+
+
+def beside(milliseconds: float | None) -> str:
+    """Return the teacher's latency, where it was measured."""
+    return "" if milliseconds is None else f", the teacher's {milliseconds:.3g} ms"
 
 
 def teacher_text(record: Mapping[str, Any]) -> str:
