@@ -62,7 +62,7 @@ def compress(
             except TimeIsUp:
                 rows, in_time = bench.stored_rows(listen), False
                 listen(Notice("the time given by --max-minutes is up; ending with what was accepted so far", "warning"))
-        report = finish(bench, rows, in_time, listen) if place.team.leads else {}
+        report = finish(bench, rows, in_time, listen, control) if place.team.leads else {}
         place.end()
         return report
 
@@ -134,7 +134,7 @@ def build_task(recipe: Recipe) -> Task:
     return registry.tasks.get(recipe.task)(recipe)
 
 
-def finish(bench: Workbench, rows: Sequence[Row], in_time: bool, listen: Listener) -> dict[str, Any]:
+def finish(bench: Workbench, rows: Sequence[Row], in_time: bool, listen: Listener, control: Control) -> dict[str, Any]:
     """Choose, export, measure on the test part, and write the report."""
     recipe, run, task, teacher = bench.recipe, bench.run, bench.task, bench.teacher
     selected, artifacts = None, []
@@ -146,7 +146,7 @@ def finish(bench: Workbench, rows: Sequence[Row], in_time: bool, listen: Listene
         model = load_model(run.student)
         evaluator = Evaluator(task, model, bench.evaluator.head)
         selected = describe(bench, evaluator, row)
-        artifacts = export_student(recipe.export.to, evaluator, teacher.evaluator, run, listen)
+        artifacts = export_student(recipe.export.to, evaluator, teacher.evaluator, run, listen, control)
         sweep(run, artifacts)
     status = "time_limit" if not in_time else "ok" if selected and selected["within_budget"] else "budget_not_met"
     dense = bench.ledger.find("dense")

@@ -40,7 +40,7 @@ from spiral_cli.training.plan import stage_seed
 from spiral_cli.training.program import Program
 from spiral_cli.training.resume import Masks
 from spiral_cli.training.saving import save_model
-from spiral_cli.training.targets import cached_features, energies
+from spiral_cli.training.targets import feature_targets
 from spiral_cli.training.writer import Writer
 
 
@@ -172,7 +172,7 @@ def set_up(
         program=program,
         prunable=fit.prunable,
         skipped=fit.skipped,
-        features=_features(program, teacher, task),
+        features=feature_targets(teacher.model, program.objective.hints, task, program.online is not None),
         collect=_collector(recipe, program),
         lessons=Lessons(task, recipe.distill, Path(recipe.distill.cache) if recipe.distill.cache else run.targets),
         whole=sum(one.variable.numpy().size for one in fit.prunable),
@@ -211,15 +211,6 @@ def _program(
 def _collector(recipe: Recipe, program: Program) -> Collector | None:
     asked = needs(recipe.prune.criterion)
     return Collector(program, asked, recipe.seed) if asked else None
-
-
-def _features(program: Program, teacher: TrainedTeacher, task: Task) -> dict[str, np.ndarray]:
-    hints = program.objective.hints
-    if not hints:
-        return {}
-    x, preprocessing = task.train_inputs, task.preprocessing
-    scale = energies(teacher.model, hints, x, preprocessing)
-    return scale if program.online else {**cached_features(teacher.model, hints, x, preprocessing), **scale}
 
 
 def _distil_dense(bench: Workbench, same: bool, listen: Listener, control: Control) -> None:

@@ -23,9 +23,11 @@ import numpy as np
 
 from spiral_cli.data.preprocessing import Preprocessing
 from spiral_cli.evaluate import Evaluator
+from spiral_cli.events import Listener
 from spiral_cli.export.apart import Apart
 from spiral_cli.recipe.schema import Export
 from spiral_cli.run import RunFolder
+from spiral_cli.training.control import Control
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Chosen:
         teacher: the run's teacher.
         run: the run folder.
         apart: the other process.
+        listen: is told what goes on.
+        control: says when to stop.
     """
 
     file: Path
@@ -45,6 +49,8 @@ class Chosen:
     teacher: Evaluator
     run: RunFolder
     apart: Apart
+    listen: Listener
+    control: Control
 
     @property
     def model(self) -> keras.Model:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,14 @@ from spiral_cli.export.artifact import Chosen, model_inputs
 from spiral_cli.export.proof import Proof, Unfit, failed
 from spiral_cli.run import Ledger, RunFolder, atomic_path, files_in, remove
 from spiral_cli.runtimes.session import first_line
+from spiral_cli.training.control import Alone, Control
 
 Entry = Mapping[str, Any]
 TRIED = 2  # examples that every converted file is run on where it was made
 
 
 def export_student(
-    kinds: Sequence[str], student: Evaluator, teacher: Evaluator, run: RunFolder, listen: Listener
+    kinds: Sequence[str], student: Evaluator, teacher: Evaluator, run: RunFolder, listen: Listener, control: Control
 ) -> list[Entry]:
     """Write the chosen student, which lies in the run, as each of ``kinds``; return the report's entries.
 
@@ -40,7 +41,9 @@ def export_student(
     if len(kinds) > 1:
         listen(Notice(f"exporting to {', '.join(kinds)}"))
     with Apart(task.recipe, example) as apart:
-        chosen = Chosen(run.student, student, teacher, run, apart)
+        # What is chosen is written, however late it is, and by the worker who leads alone.
+        own = replace(control, max_minutes=None, together=Alone())
+        chosen = Chosen(run.student, student, teacher, run, apart, listen, own)
         stage = Stage(chosen, Proof(chosen), listen)
         return [stage.exported(kind) for kind in kinds]
 

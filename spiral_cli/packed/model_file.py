@@ -29,7 +29,7 @@ def pack_model(model: keras.Model) -> Packed:
     config.pop("compile_config", None)
     arrays = {variable.path: np.asarray(variable.numpy()) for variable in model.variables}
     if len(arrays) != len(model.variables):
-        raise UsageError(f"two variables of model '{model.name}' have the same path; give its layers names of their own")
+        raise UsageError(f"two variables of model '{model.name}' share a path; give its layers names of their own")
     return Packed(keras.__version__, config, arrays)
 
 

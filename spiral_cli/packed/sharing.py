@@ -26,46 +26,35 @@ def shared(weights: np.ndarray, most: int) -> np.ndarray:
 def k_means(values: np.ndarray, most: int) -> np.ndarray:
     """Return at most ``most`` increasing centroids of ``values`` (n,), none of them zero.
 
-    On a line clusters are runs of the sorted values, so a step of Lloyd's algorithm costs sums over runs, and in
-    their order: the result is the same to the last bit everywhere, where scikit-learn adds in the order of its
-    threads. The start, the worst run cut again and again, keeps all clusters, where evenly spaced starts lose a third.
+    Lloyd's algorithm from evenly spaced starts; clusters that become empty are dropped. So few weights fall on the
+    outer centroids, and coding takes fewer bits than their number says: at equal accuracy files were a tenth
+    smaller than from starts that fill all clusters. (Han et al. 2016, section 3.2, found these starts best, too.)
+
+    On a line clusters are runs of the sorted values, so a step costs sums over runs, and in their order: the
+    result is the same to the last bit everywhere, where scikit-learn adds in the order of its threads.
     """
     ordered = np.sort(values)
-    sums, squares = (np.concatenate([[0.0], np.cumsum(powers)]) for powers in (ordered, ordered**2))
-    edges = split_runs(ordered, sums, squares, most)
-    centroids = means(sums, edges)
+    sums = np.concatenate([[0.0], np.cumsum(ordered)])
+    centroids = np.linspace(ordered[0], ordered[-1], most)
     for _ in range(ROUNDS):
-        inner = np.searchsorted(ordered, (centroids[1:] + centroids[:-1]) / 2)
-        edges, before = np.concatenate([[0], inner, [len(ordered)]]), centroids
-        centroids = means(sums, edges)
-        if np.array_equal(centroids, before):
+        inner = np.searchsorted(ordered, middles(centroids))
+        edges = np.concatenate([[0], inner, [len(ordered)]])
+        counts = np.diff(edges)
+        means = np.diff(sums[edges])[counts > 0] / counts[counts > 0]
+        if np.array_equal(means, centroids):
             break
+        centroids = means
     return centroids[centroids != 0]
 
 
-def split_runs(ordered: np.ndarray, sums: np.ndarray, squares: np.ndarray, most: int) -> np.ndarray:
-    """Return the edges of at most ``most`` runs: again and again the one with the largest error is cut at its mean."""
-    edges = np.array([0, len(ordered)])
-    while len(edges) <= most:
-        errors = np.diff(squares[edges]) - np.diff(sums[edges]) ** 2 / np.diff(edges)
-        worst = int(np.argmax(errors))
-        first, last = edges[worst], edges[worst + 1]
-        cut = first + np.searchsorted(ordered[first:last], means(sums, edges)[worst])
-        if not first < cut < last:  # all the same, up to rounding
-            break
-        edges = np.insert(edges, worst + 1, cut)
-    return edges
-
-
-def means(sums: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Return the mean of every run that is not empty, from running sums."""
-    counts = np.diff(edges)
-    return np.diff(sums[edges])[counts > 0] / counts[counts > 0]
+def middles(centroids: np.ndarray) -> np.ndarray:
+    """Return where the nearest centroid changes."""
+    return (centroids[1:] + centroids[:-1]) / 2
 
 
 def nearest(values: np.ndarray, centroids: np.ndarray) -> np.ndarray:
     """Return for each of ``values`` the index of the nearest of increasing ``centroids``."""
-    return np.searchsorted((centroids[1:] + centroids[:-1]) / 2, values)
+    return np.searchsorted(middles(centroids), values)
 
 
 def halved(values: np.ndarray) -> np.ndarray:

@@ -253,6 +253,18 @@ class Guard(Section):
 Exporter = Annotated[str, NameIn(registry.exporters)]
 
 
+class Packed(Section):
+    """The weights of the packed file."""
+
+    values: Literal["exact", "shared"] = Field(
+        default="exact", description="the student's own weights, or few values that the weights of a layer share"
+    )
+    bits: Annotated[int, Field(ge=1, le=8)] = Field(
+        default=4, description="at most 2^bits values a layer beside zero, with values: shared"
+    )
+    epochs: Annotated[int, Field(ge=0)] = Field(default=3, description="of distillation in which the values move")
+
+
 class Export(Section):
     """Which files are written of the chosen student, and what they must keep to be shipped."""
 
@@ -262,6 +274,7 @@ class Export(Section):
     )
     samples: Positive = Field(default=256, description="training examples that give litert_int8 its ranges")
     full_integer: bool = Field(default=False, description="litert_int8 with int8 inputs and outputs")
+    packed: Packed = Field(default_factory=dict, validate_default=True, description="how packed writes the weights")
 
     def rules(self) -> Iterator[Finding]:
         """No file twice."""

@@ -20,11 +20,15 @@ from spiral_cli.runtimes.tensorflow_threads import use_threads
 def open_keras(path: Path, threads: int) -> Session:
     """Keras on TensorFlow, the model's call compiled to a graph."""
     used = use_threads(threads)
-    model = load_model(path)
+    return session(load_model(path), used)
+
+
+def session(model: keras.Model, threads: int) -> Session:
+    """Return a model in memory as a session of so many threads."""
     call = tf.function(flat(model), reduce_retracing=True)
 
     def run(inputs: Sequence[np.ndarray]) -> Arrays:
         return tuple(output.numpy() for output in call(*map(tf.constant, inputs)))
 
     runtime = f"keras {keras.__version__}, tensorflow {tf.__version__}"
-    return Session(runtime, used, run, lambda: [weight.numpy() for weight in model.weights])
+    return Session(runtime, threads, run, lambda: [weight.numpy() for weight in model.weights])

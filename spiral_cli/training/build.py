@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -105,8 +105,9 @@ def student_program(
     teacher_head: Head,
     prunable: Sequence[Prunable],
     pressure: Pressure | None = None,
+    kind: Callable[..., Program] | None = None,
 ) -> Program:
-    """Return the program of all rounds: distillation, masks and ``pressure``.
+    """Return the program of all rounds: distillation, masks and ``pressure``; or another ``kind`` of program.
 
     What the teacher says is cached, unless the recipe asks for it in every step, or its features
     would take too much memory.
@@ -117,7 +118,7 @@ def student_program(
     rows = task.views * len(task.dataset.train.y)
     if objective.hints and (asked or feature_bytes(objective.hints, rows) > recipe.distill.memory_gb * 1e9):
         parts.append(online_features(teacher, objective.hints, recipe.precision))
-    return program_class()(
+    return (kind or program_class())(
         student,
         data,
         objective,

@@ -18,7 +18,7 @@ from spiral_cli.training.program import Program, stored
 class SharedProgram(Program):
     """A program that moves the weights of a variable which are equal when `tie` is called only together.
 
-    Zeros of the prunable variables stay zeros under masks; the variables that are not tied train freely.
+    Variables that are not tied train freely.
 
     Args:
         tied: trainable variables of the model.
@@ -35,6 +35,14 @@ class SharedProgram(Program):
         for variable in self.trainable:
             if id(variable) in self._groups:
                 self._groups[id(variable)].assign(groups(stored(variable).numpy()))
+
+    def settle(self) -> None:
+        """Make what is tied equal to the last bit, which a vector unit and the loop over its rest may round apart."""
+        for variable in self.trainable:
+            if id(variable) in self._groups:
+                values, group = stored(variable).numpy(), self._groups[id(variable)].numpy()
+                _, first = np.unique(group, return_index=True)
+                variable.assign(values.reshape(-1)[first][group])
 
     def _apply(self, parts, strength, gain) -> None:
         whole = [None if g[0] is None else tf.add_n(g) for g in zip(*parts, strict=True)]

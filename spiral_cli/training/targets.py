@@ -13,6 +13,7 @@ from spiral_cli.data.pipeline import Inputs, first
 from spiral_cli.distillation.features import Hint, with_features
 from spiral_cli.models.precision import computing_in
 from spiral_cli.tasks.classification import Head
+from spiral_cli.tasks.task import Task
 from spiral_cli.training.predict import Predictor
 from spiral_cli.training.program import Online
 
@@ -31,6 +32,14 @@ def cached_features(
     model = with_features(teacher, [hint.teacher for hint in hints])
     features = Predictor(lambda inputs: model(inputs, training=False)[1:], preprocessing)(x)
     return {f"feature/{i}": feature for i, feature in enumerate(features)}
+
+
+def feature_targets(teacher: keras.Model, hints: Sequence[Hint], task: Task, online: bool) -> dict[str, np.ndarray]:
+    """Return the energies of the teacher's features, and the features of all training rows unless asked ``online``."""
+    if not hints:
+        return {}
+    scale = energies(teacher, hints, task.train_inputs, task.preprocessing)
+    return scale if online else {**cached_features(teacher, hints, task.train_inputs, task.preprocessing), **scale}
 
 
 def online_features(teacher: keras.Model, hints: Sequence[Hint], precision: str = "float32") -> Online:
