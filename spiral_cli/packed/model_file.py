@@ -12,7 +12,7 @@ import numpy as np
 from spiral_cli.errors import MissingError, UsageError
 from spiral_cli.models.load import explain
 from spiral_cli.models.names import fresh_names
-from spiral_cli.packed.container import Packed, from_bytes, to_bytes
+from spiral_cli.packed.container import Packed, to_bytes
 from spiral_cli.run import write_bytes
 
 
@@ -36,19 +36,6 @@ def pack_model(model: keras.Model) -> Packed:
 def write_packed(path: Path, model: keras.Model) -> None:
     """Write ``model`` as a packed file, whole or not at all; raises as `pack_model` and `write_bytes`."""
     write_bytes(path, to_bytes(pack_model(model)))
-
-
-def read_packed(path: Path) -> Packed:
-    """Return what a packed file holds.
-
-    Raises:
-        MissingError: there is no such file, or as `from_bytes`.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise MissingError(f"cannot read {path}: {error.strerror}") from error
-    return from_bytes(content, str(path))
 
 
 def unpack_model(packed: Packed, name: str) -> keras.Model:
