@@ -75,7 +75,7 @@ def test_types_that_are_none_are_refused():
 
 
 def test_files_that_are_not_there_are_named(tmp_path):
-    with pytest.raises(MissingError, match="nothing.spiral"):
+    with pytest.raises(MissingError, match=r"nothing\.spiral"):
         read_packed(tmp_path / "nothing.spiral")
     with pytest.raises(MissingError, match="cannot read"):
         read_packed(tmp_path)
