@@ -187,8 +187,9 @@ def export(run_dir: Path, kinds: Sequence[str], overrides: Sequence[str], output
         exporters.part(kind)
     with console_for(recipe, output) as console, working(output):
         from spiral_cli.export.later import export_later
+        from spiral_cli.training.control import Control
 
-        entries = export_later(recipe, run, list(dict.fromkeys(kinds)), console)
+        entries = export_later(recipe, run, list(dict.fromkeys(kinds)), console, Control(stopping))
     output.say(exports_text(entries, recipe.guard.monitor, run.root))
     output.result({"artifacts": entries})
     failed = [entry for entry in entries if entry["status"] != "ok"]

@@ -15,18 +15,24 @@ from spiral_cli.models.load import load_model
 from spiral_cli.recipe import Recipe
 from spiral_cli.run import Ledger, RunFolder, write_json
 from spiral_cli.teacher import refuse_other_data
+from spiral_cli.training.control import Control
 from spiral_cli.training.device import use_device
 
 
-def export_later(recipe: Recipe, run: RunFolder, kinds: Sequence[str], listen: Listener) -> list[Entry]:
+def export_later(
+    recipe: Recipe, run: RunFolder, kinds: Sequence[str], listen: Listener, control: Control
+) -> list[Entry]:
     """Export a finished run's student, and put the entries into its report in place of those of the same kinds.
 
     Args:
         recipe: the run's own.
         run: its folder, which `prepare.refuse_unfinished` has looked at.
         kinds: what to write.
+        listen: is told what goes on.
+        control: says when to stop.
 
     Raises:
+        InterruptedRun: asked to stop; what is finished stays.
         RunMismatchError: another process works in the run, or the data are others.
     """
     use_device("auto" if recipe.device == "tpu" else recipe.device, recipe.seed)  # one device is enough to measure
@@ -40,7 +46,7 @@ def export_later(recipe: Recipe, run: RunFolder, kinds: Sequence[str], listen: L
     ours = Evaluator(task, student, task.head(student, output if is_copy(recipe) else "auto"))
     theirs = Evaluator(task, teacher, task.head(teacher, output))
     with run.claimed():
-        entries = export_student(kinds, ours, theirs, run, listen)
+        entries = export_student(kinds, ours, theirs, run, listen, control)
         record_exports(run, ledger, entries)
     return entries
 
