@@ -277,6 +277,30 @@ def export(
 
 
 @app.command()
+def unpack(
+    file: Annotated[Path, typer.Argument(metavar="FILE", parser=place, help="a packed file, packed.spiral of a run")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="MODEL", parser=place, help="the .keras file; FILE's name by default"),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="replace MODEL where it is there")] = False,
+    plugins: Annotated[
+        list[str] | None,
+        typer.Option("--plugin", metavar="MODULE", help="import it first: the model's own classes; repeatable"),
+    ] = None,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Make a .keras file of a packed one, with exactly the weights it holds.
+
+    It loads without spiral. A file that is there already is not replaced unless --force says so.
+    """
+    from spiral_cli.cli import unpacking
+
+    unpacking.unpack(file, output or file.with_suffix(".keras"), force, plugins or (), Output(json, verbose))
+
+
+@app.command()
 def validate(
     recipe: RecipeFile = SPIRAL_YAML, overrides: Overrides = None, json: Json = False, verbose: Verbose = False
 ) -> int:

@@ -17,6 +17,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,19 @@ def to_bytes(packed: Packed) -> bytes:
     body = len(header).to_bytes(LENGTH_BYTES, "little") + header + encode_arrays(list(packed.arrays.values()))
     start = MAGIC + bytes([VERSION])
     return start + digest(start, body) + body
+
+
+def read_packed(path: Path) -> Packed:
+    """Return what a packed file holds.
+
+    Raises:
+        MissingError: there is no such file, or as `from_bytes`.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise MissingError(f"cannot read {path}: {error.strerror}") from error
+    return from_bytes(content, str(path))
 
 
 def from_bytes(content: bytes, name: str) -> Packed:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spiral_cli.packed.model_file import read_packed, unpack_model
+from spiral_cli.packed.container import read_packed
+from spiral_cli.packed.model_file import unpack_model
 from spiral_cli.registry import runtimes
 from spiral_cli.runtimes.keras_runtime import session
 from spiral_cli.runtimes.session import Session
