@@ -8,9 +8,11 @@ from pathlib import Path
 
 from spiral_cli.benchmark.asked import Asked
 from spiral_cli.cli.output import Output
-from spiral_cli.cli.work import run_folder, working
+from spiral_cli.cli.work import console_for, run_folder, stopping, working
 from spiral_cli.errors import SpiralError
+from spiral_cli.prepare import refuse_run
 from spiral_cli.recipe import Recipe
+from spiral_cli.sensitivity.written import refuse_existing, write_recipe
 
 
 def plan(recipe: Recipe, run_dir: Path | None, *, trial: bool, output: Output) -> int:
@@ -47,3 +49,30 @@ def terminal_width(output: Output) -> int:
     from spiral_cli.console.grid import NARROW
 
     return shutil.get_terminal_size((NARROW, 24)).columns if output.human.isatty() else 120
+
+
+def sensitivity(
+    recipe: Recipe, run_dir: Path | None, at: Sequence[float] | None, write: Path | None, output: Output
+) -> int:
+    """Measure what each layer tolerates, say it, and write what was asked for; return 0."""
+    run = run_folder(recipe, run_dir)
+    if write is not None:
+        refuse_existing(write)
+    if recipe.distribution != "multi_worker":
+        refuse_run(recipe, run, fresh=False, teacher_from=None)
+    with console_for(recipe, output) as console, working(output):
+        from spiral_cli.sensitivity.run import SPARSITIES
+        from spiral_cli.sensitivity.run import sensitivity as measure
+        from spiral_cli.training.control import Control
+
+        result = measure(recipe, run, at or SPARSITIES, listen=console, control=Control(stopping))
+    if result:
+        from spiral_cli.console.sensitivity import sensitivity_text
+
+        output.say(sensitivity_text(result, terminal_width(output)))
+        output.say(f"every point: {run.sensitivity_csv}")
+        if write is not None:
+            write_recipe(recipe, result, run, write)
+            output.say(f"wrote {write}; run it with: spiral compress {write} --teacher-from {run.root}")
+    output.result(result)
+    return 0
