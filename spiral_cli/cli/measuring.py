@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +11,8 @@ from spiral_cli.cli.work import console_for, run_folder, stopping, working
 from spiral_cli.errors import SpiralError
 from spiral_cli.prepare import refuse_run
 from spiral_cli.recipe import Recipe
-from spiral_cli.sensitivity.written import refuse_existing, write_recipe
+from spiral_cli.run import write_text
+from spiral_cli.sensitivity.written import refuse_existing, write_suggestion
 
 
 def plan(recipe: Recipe, run_dir: Path | None, *, trial: bool, output: Output) -> int:
@@ -36,19 +36,12 @@ def benchmark(targets: Sequence[Path], asked: Asked, output: Output) -> int:
         result = measure(targets, asked)
     from spiral_cli.console.benchmark import benchmark_text
 
-    output.say(benchmark_text(result, terminal_width(output)))
+    output.say(benchmark_text(result, output.width))
     output.result(result)
     failed = [row["name"] for row in result["contenders"] if row["status"] != "ok"]
     if failed:
         output.complain(f"{', '.join(failed)} could not be measured; the reasons stand above")
     return SpiralError.exit_code if failed else 0
-
-
-def terminal_width(output: Output) -> int:
-    """Return how wide a table may be."""
-    from spiral_cli.console.grid import NARROW
-
-    return shutil.get_terminal_size((NARROW, 24)).columns if output.human.isatty() else 120
 
 
 def sensitivity(
@@ -68,11 +61,13 @@ def sensitivity(
         result = measure(recipe, run, at or SPARSITIES, listen=console, control=Control(stopping))
     if result:
         from spiral_cli.console.sensitivity import sensitivity_text
+        from spiral_cli.report.tolerance import tolerance_page
 
-        output.say(sensitivity_text(result, terminal_width(output)))
-        output.say(f"every point: {run.sensitivity_csv}")
+        write_text(run.sensitivity_page, tolerance_page(result))
+        output.say(sensitivity_text(result, output.width))
+        output.say(f"every point: {run.sensitivity_csv}, and as a page: {run.sensitivity_page}")
         if write is not None:
-            write_recipe(recipe, result, run, write)
+            write_suggestion(recipe, result, run, write)
             output.say(f"wrote {write}; run it with: spiral compress {write} --teacher-from {run.root}")
     output.result(result)
     return 0

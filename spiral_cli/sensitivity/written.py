@@ -23,7 +23,7 @@ def refuse_existing(path: Path) -> None:
         raise UsageError(f"--write {path} exists and is not overwritten; give another path")
 
 
-def write_recipe(recipe: Recipe, result: Mapping[str, Any], run: RunFolder, path: Path) -> None:
+def write_suggestion(recipe: Recipe, result: Mapping[str, Any], run: RunFolder, path: Path) -> None:
     """Write the recipe with the suggested sparsities by layer, every default spelled out, under a name of its own.
 
     Args:
