@@ -132,19 +132,19 @@ def test_text_and_page_show_every_layer(measured):
         assert f"{layer['suggested']:.4f}" in text
 
 
-@pytest.mark.parametrize("width", [DESKTOP, PHONE])
-def test_the_page_opens_in_a_browser_and_loads_nothing(measured, tmp_path, width):
+def test_the_page_opens_in_a_browser_and_loads_nothing(measured, tmp_path):
     result, *_ = measured
     file = tmp_path / "sensitivity.html"
     file.write_text(tolerance_page(result), "utf-8")
     with browser(tmp_path / "profile") as tab:
-        tab.show(file, width=width)
-        assert tab.errors() == []
-        assert tab.requests() == [file.as_uri()]
-        assert tab.ask("return document.documentElement.scrollWidth") == width
-        assert tab.ask("return document.querySelectorAll('.plot .main-svg').length") >= 2
-        lines = tab.ask("return document.querySelectorAll('[data-figure=curves-figure] .js-line').length")
-        assert lines == len(result["layers"])
+        for width in (DESKTOP, PHONE):
+            tab.show(file, width=width)
+            assert tab.errors() == []
+            own = [one for one in tab.requests() if not one.startswith("chrome:")]  # a new tab has a page of its own
+            assert own == [file.as_uri()]
+            assert tab.ask("return document.documentElement.scrollWidth") == width
+            lines = tab.ask("return document.querySelectorAll('[data-figure=curves-figure] .js-line').length")
+            assert lines == len(result["layers"])
 
 
 def test_a_criterion_of_gradients_and_groups_of_weights_are_measured_too(place, tmp_path):
