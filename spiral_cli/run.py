@@ -128,6 +128,16 @@ class RunFolder:
         return self.root / "targets"
 
     @property
+    def sensitivity_csv(self) -> Path:
+        """What each layer loses by itself, as `spiral sensitivity` measured it."""
+        return self.root / "sensitivity.csv"
+
+    @property
+    def sensitivity_page(self) -> Path:
+        """The same as a page."""
+        return self.root / "sensitivity.html"
+
+    @property
     def lock(self) -> Path:
         """Held by the process that works in this folder."""
         return self.root / ".lock"
@@ -177,9 +187,10 @@ class RunFolder:
         """Return all files and folders that a run leaves, there or not; the ledger, which says so, comes last."""
         models = (self.teacher, self.student, self.preprocessing)
         results = (self.report, self.rounds_csv, self.details, self.page)
+        measured = (self.sensitivity_csv, self.sensitivity_page)
         states = self.root.glob("teacher*.spiral")
         folders = (self.root / "rounds", self.exports, self.targets, self.tensorboard)
-        return (self.recipe, *models, *results, *states, *folders, self.ledger)
+        return (self.recipe, *models, *results, *measured, *states, *folders, self.ledger)
 
     def clear(self) -> None:
         """Remove what a run leaves, and nothing else that lies in the folder: the run starts over."""

@@ -301,6 +301,35 @@ def unpack(
 
 
 @app.command()
+def sensitivity(
+    recipe: RecipeFile = SPIRAL_YAML,
+    run: RunDir = None,
+    overrides: Overrides = None,
+    at: Annotated[
+        list[float] | None,
+        typer.Option(min=0.01, max=1.0, metavar="X", help="measure each layer at this sparsity; repeatable"),
+    ] = None,
+    write: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", parser=place, help="write a recipe with the suggested sparsities by layer"),
+    ] = None,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Measure what each layer loses when it alone is pruned.
+
+    Nothing is trained but the teacher, where the run has none. What the layers tolerate suggests how to spread
+    the schedule's final sparsity over them.
+    """
+    from spiral_cli.recipe import load_recipe
+
+    loaded = load_recipe(recipe, overrides or ())
+    from spiral_cli.cli import measuring
+
+    return measuring.sensitivity(loaded, run, at, write, Output(json, verbose))
+
+
+@app.command()
 def validate(
     recipe: RecipeFile = SPIRAL_YAML, overrides: Overrides = None, json: Json = False, verbose: Verbose = False
 ) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from textwrap import fill
 from typing import Any
 
 from spiral_cli.console.align import aligned
 from spiral_cli.console.grid import NARROW, grid
-from spiral_cli.console.texts import count, duration, number, size
+from spiral_cli.console.texts import count, number, size
 
 
 def plan_text(plan: Mapping[str, Any]) -> str:
@@ -21,7 +21,7 @@ def plan_text(plan: Mapping[str, Any]) -> str:
         [who, f"{plan[who]['parameters']:,} parameters, {count(plan[who]['flops'])}FLOP an example"]
         for who in ("teacher", "student")
     ]
-    table = grid([row_texts(row, plan["seconds"] is not None) for row in plan["rounds"]])
+    table = grid(table_rows(plan["rounds"]))
     facts = [["targets", targets_text(plan["targets"])]]
     if plan["seconds"] is not None:
         facts.append(["time", time_text(plan["seconds"])])
@@ -34,9 +34,19 @@ def folded(name: str, text: str) -> str:
     return fill(text, NARROW, initial_indent=name.ljust(9), subsequent_indent=" " * 9)
 
 
-def row_texts(row: Mapping[str, Any], timed: bool) -> dict[str, str]:
+def table_rows(rounds: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Return the rounds' texts by column; columns that would say nothing are left out."""
+    silent = set()
+    if all(row["seconds"] is None for row in rounds):
+        silent.add("~time")
+    if all(row["nonzero_flops"] == row["flops"] for row in rounds):
+        silent.add("zeros skipped")
+    return [{name: text for name, text in row_texts(row).items() if name not in silent} for row in rounds]
+
+
+def row_texts(row: Mapping[str, Any]) -> dict[str, str]:
     """Return one round's texts by column."""
-    texts = {
+    return {
         "round": str(row["round"]) if row["round"] else "dense",
         "sparsity": number(row["sparsity"]),
         "weights left": f"{row['nonzero']:,}",
@@ -45,8 +55,8 @@ def row_texts(row: Mapping[str, Any], timed: bool) -> dict[str, str]:
         "float32 bytes": size(row["bytes"]),
         "~gzip bytes": size(row["gzip_bytes"]),
         "~packed bytes": size(row["packed_bytes"]),
+        "~time": "" if row["seconds"] is None else brief(row["seconds"]),
     }
-    return {**texts, "~time": brief(row["seconds"])} if timed else texts
 
 
 def targets_text(targets: Mapping[str, Any]) -> str:
@@ -66,5 +76,8 @@ def time_text(seconds: Mapping[str, Any]) -> str:
 
 
 def brief(seconds: float) -> str:
-    """Return a time span as `duration` does, short ones to a tenth of a second."""
-    return f"{seconds:.1f} s" if seconds < 9.95 else duration(seconds)
+    """Return a time span in one unit, to the two digits that an estimate has."""
+    for unit, length, most in (("s", 1.0, 99.5), ("min", 60.0, 99.5), ("h", 3600.0, float("inf"))):
+        if seconds < most * length:
+            break
+    return f"{seconds / length:.1f} {unit}" if seconds < 9.95 * length else f"{seconds / length:.0f} {unit}"

@@ -12,18 +12,25 @@ import keras
 
 from spiral_cli.compress import build_task
 from spiral_cli.distillation.features import pair_layers
+from spiral_cli.evaluate import Evaluator
 from spiral_cli.fitting import fit_student, is_copy, measured, other_sparsity, refuse_unknown_monitor
 from spiral_cli.flops import calls, total_flops
 from spiral_cli.lessons import footprint
 from spiral_cli.models.load import load_model
 from spiral_cli.models.names import fresh_names
-from spiral_cli.planning.left import Left, course
+from spiral_cli.planning.channels import narrowed
+from spiral_cli.planning.left import Left, course_of_masks, course_of_models
+from spiral_cli.planning.sizes import FLOAT32
 from spiral_cli.planning.trial import Estimate, estimate
+from spiral_cli.pruning.schedules import sparsities
 from spiral_cli.recipe import Recipe
 from spiral_cli.recipe.digest import teacher_digest
 from spiral_cli.run import Ledger, RunFolder
+from spiral_cli.student import Workbench, lay_out
 from spiral_cli.tasks.task import Task
+from spiral_cli.teacher import TrainedTeacher
 from spiral_cli.training.device import use_device
+from spiral_cli.training.saving import save_model
 from spiral_cli.training.targets import feature_bytes
 
 
@@ -53,26 +60,47 @@ def plan(recipe: Recipe, run: RunFolder, *, trial: bool = True) -> dict[str, Any
     refuse_unknown_monitor(recipe, measured(task, head))
     student = teacher if is_copy(recipe) else task.build_model(recipe.student)
     fit = fit_student(recipe, task, teacher, student)
-    rounds = course(recipe.prune, student, fit.prunable)
+    densities = [1.0 - sparsity for sparsity in sparsities(recipe.prune.schedule)]
     rows = task.views * len(task.dataset.train.y)
-    kept = footprint(recipe.distill, len(rounds) - 1, rows, task.outputs, head.exclusive)
-    uncounted = [call.path for call in calls(student) if call.source == "unknown"]
+    kept = footprint(recipe.distill, len(densities), rows, task.outputs, head.exclusive)
+    channels, packed = recipe.prune.granularity == "channel", recipe.export.packed
+    values = packed.bits if packed.values == "shared" else 8 * FLOAT32
+    students: list[keras.Model] = []
     seconds = None
-    if trial:
-        fresh_names()
-        with tempfile.TemporaryDirectory(prefix="spiral-plan-") as folder:
-            densities = [one.density for one in rounds[1:]]
-            seconds = estimate(recipe, task, teacher, kept, densities, Path(folder), trained=trained)
+    with tempfile.TemporaryDirectory(prefix="spiral-plan-") as folder:
+        bench = lay_out_aside(recipe, task, teacher, Path(folder)) if channels or trial else None
+        if bench is not None and channels:
+            students = [student, *narrowed(bench, densities)]
+            rounds = course_of_models(recipe.prune, students, values)
+        else:
+            rounds = course_of_masks(recipe.prune, student, fit.prunable, values)
+        if bench is not None and trial:
+            seconds = estimate(bench, students, densities, kept, trained=trained)
+    uncounted = [call.path for call in calls(student) if call.source == "unknown"]
     return {
         "recipe": recipe.name,
-        "teacher": {"parameters": teacher.count_params(), "flops": total_flops(teacher), "trained": trained},
-        "student": {"parameters": student.count_params(), "flops": total_flops(student)},
+        "teacher": {**facts_of(teacher), "trained": trained},
+        "student": facts_of(student),
         "rounds": rows_of(rounds, seconds),
         "targets": {**asdict(kept), "feature_bytes": features(recipe, teacher, student, rows)},
         "seconds": None if seconds is None else {**asdict(seconds), "total": seconds.total},
         "uncounted": uncounted,
         "notes": notes(recipe, fit.sparsity, uncounted),
     }
+
+
+def facts_of(model: keras.Model) -> dict[str, int]:
+    """Return how many parameters and floating-point operations a model has."""
+    return {"parameters": model.count_params(), "flops": total_flops(model)}
+
+
+def lay_out_aside(recipe: Recipe, task: Task, teacher: keras.Model, folder: Path) -> Workbench:
+    """Return the bench of a run in an empty folder, with a teacher as it is."""
+    run = RunFolder(folder)
+    save_model(teacher, run.teacher)
+    fresh_names()
+    head = task.head(teacher, recipe.teacher.output)
+    return lay_out(recipe, task, TrainedTeacher(Evaluator(task, teacher, head), {}, 0.0), run)
 
 
 def teacher_of(recipe: Recipe, task: Task, run: RunFolder) -> tuple[keras.Model, bool]:
@@ -102,7 +130,8 @@ def rows_of(rounds: Sequence[Left], seconds: Estimate | None) -> list[dict[str, 
 
 def notes(recipe: Recipe, ends_at: float, uncounted: Sequence[str]) -> list[str]:
     """Return sentences without which the numbers would mislead."""
-    found = ["zeros alone leave a dense runtime's FLOPs, and its latency, as they are"]
+    channels = recipe.prune.granularity == "channel"
+    found = [] if channels else ["zeros alone leave a dense runtime's FLOPs, and its latency, as they are"]
     if sentence := other_sparsity(recipe.prune, ends_at):
         found.append(sentence)
     if uncounted:

@@ -12,15 +12,16 @@ FLOAT32 = 4  # bytes
 SAMPLE = 1 << 16  # weights; gzip looks back 32 kB, so more would compress alike
 
 
-def packed_bytes(weights: int, kept: int) -> int:
-    """Return the bytes of a mask coded to its entropy and of its kept weights as float32.
+def packed_bytes(weights: int, kept: int, values: int = 8 * FLOAT32) -> int:
+    """Return the bytes of a layer's mask coded to its entropy and of its kept weights in ``values`` bits each.
 
-    A mask with a fraction d of ones has weights · H(d) bits, H being the binary entropy (Shannon 1948).
+    A mask with a fraction d of ones has weights · H(d) bits, H being the binary entropy (Shannon
+    1948). Where weights share values, these stand beside them as float32.
     """
     density = kept / weights if weights else 1.0
-    rest = 1.0 - density
-    entropy = -sum(p * math.log2(p) for p in (density, rest) if p > 0)
-    return math.ceil(weights * entropy / 8) + FLOAT32 * kept
+    entropy = -sum(p * math.log2(p) for p in (density, 1.0 - density) if p > 0)
+    shared = FLOAT32 * min(2**values, kept) if values < 8 * FLOAT32 else 0
+    return math.ceil((weights * entropy + values * kept) / 8) + shared
 
 
 def gzip_bytes(weights: int, density: float) -> int:

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from itertools import pairwise
 from typing import Any
 
 import keras
 import numpy as np
 
+from spiral_cli.channel_turn import stages
 from spiral_cli.data.pipeline import first
 from spiral_cli.distillation.topk import INDICES, REST, VALUES
 from spiral_cli.evaluate import Evaluator
@@ -23,15 +24,12 @@ from spiral_cli.fitting import is_copy
 from spiral_cli.guard import Attempt
 from spiral_cli.lessons import Footprint
 from spiral_cli.recipe import Recipe
-from spiral_cli.run import RunFolder
-from spiral_cli.student import Workbench, lay_out
+from spiral_cli.student import Workbench
 from spiral_cli.tasks.task import Task
-from spiral_cli.teacher import TrainedTeacher
 from spiral_cli.training.build import make_stage, teacher_program
 from spiral_cli.training.loop import Stage, next_length
 from spiral_cli.training.plan import epoch_rows
 from spiral_cli.training.program import Program
-from spiral_cli.training.saving import save_model
 from spiral_cli.turn import make_cut, round_stage
 
 SECONDS = 1.5  # of steps, once they are compiled
@@ -69,34 +67,38 @@ class Pace:
 
 
 def estimate(
-    recipe: Recipe,
-    task: Task,
-    teacher: keras.Model,
-    footprint: Footprint,
+    bench: Workbench,
+    students: Sequence[keras.Model],
     densities: Sequence[float],
-    folder: Path,
+    footprint: Footprint,
     *,
     trained: bool,
 ) -> Estimate:
     """Take a few steps of everything the recipe trains and say how long all of them take.
 
     Args:
-        recipe, task: what is planned.
-        teacher: built; its variables may change.
-        footprint: of the teachers' outputs, which are stood in for.
+        bench: the dense student and its teacher; their variables change, and files go to its run folder.
+        students: the dense one and that after each round, where channels leave; else none.
         densities: after each round.
-        folder: an empty one for what the trial writes.
+        footprint: of the teachers' outputs, which are stood in for.
         trained: the teacher need not be trained any more.
     """
-    head = task.head(teacher, recipe.teacher.output)
+    recipe = bench.recipe
+    targets = stand_ins(bench, footprint)
+    bench.program.set_targets(targets)
+    dense = 0.0
+    if not is_copy(recipe):
+        epochs = recipe.student.epochs or recipe.train.epochs
+        stage = make_stage(bench.task, recipe.train, epochs, kind="dense", title="dense", key=(recipe.seed, 1))
+        dense = stage_seconds(bench.program, stage)
+    if recipe.prune.granularity == "channel":
+        rounds = tuple(channel_rounds(bench, students, densities, targets))
+    else:
+        rounds = mask_rounds(bench, densities)
+    asked = asking(bench)
     needed = recipe.teacher.epochs and not trained
-    teacher_seconds = teacher_training(recipe, task, teacher) if needed else 0.0
-    run = RunFolder(folder)
-    save_model(teacher, run.teacher)
-    bench = lay_out(recipe, task, TrainedTeacher(Evaluator(task, teacher, head), {}, 0.0), run)
-    bench.program.set_targets(stand_ins(bench, footprint, folder))
-    rounds, dense = round_training(bench, densities)
-    return Estimate(teacher_seconds, dense, asking(bench), rounds)
+    teacher = teacher_training(recipe, bench.task, bench.teacher.model) if needed else 0.0
+    return Estimate(teacher, dense, asked, rounds)
 
 
 def teacher_training(recipe: Recipe, task: Task, model: keras.Model) -> float:
@@ -104,31 +106,51 @@ def teacher_training(recipe: Recipe, task: Task, model: keras.Model) -> float:
     settings = recipe.teacher
     head = task.head(model, settings.output)
     stage = make_stage(task, settings, settings.epochs, kind="teacher", title="teacher", key=(recipe.seed, 0))
-    found = pace(teacher_program(task, model, head, settings, recipe.precision), stage, 0)
-    return found.compile + found.step * len(stage.rates) + stage.epochs * measuring(Evaluator(task, model, head))
+    program = teacher_program(task, model, head, settings, recipe.precision)
+    return stage_seconds(program, stage) + stage.epochs * measuring(Evaluator(task, model, head))
 
 
-def round_training(bench: Workbench, densities: Sequence[float]) -> tuple[tuple[float, ...], float]:
-    """Return the seconds of each round, and those of dense distillation where there is some."""
-    recipe, program = bench.recipe, bench.program
-    attempt = Attempt(1, 1, densities[0])
+def mask_rounds(bench: Workbench, densities: Sequence[float]) -> tuple[float, ...]:
+    """Return the seconds of each round that makes masks; all but the first find the step compiled."""
+    program, attempt = bench.program, Attempt(1, 1, densities[0])
     stage = round_stage(bench, attempt)
-    plain = pace(program, stage, 0)
-    tail = np.flatnonzero(stage.gains)  # steps with a running average are a program of their own
-    averaged = pace(program, stage, int(tail[0])) if len(tail) else plain
+    compiling, training = stage_parts(program, stage)
     masks = {one.name: np.ones(one.variable.shape, bool) for one in bench.prunable}
     cut = make_cut(bench, attempt, [], stage, masks)
-    remakes = [seconds_of(partial(cut.remake, program, stage.remakes[0], masks)) for _ in range(2)]
+    first, again = (seconds_of(partial(cut.remake, program, stage.remakes[0], masks)) for _ in range(2))
+    each = training + len(stage.remakes) * again + measuring(bench.evaluator)
+    return (each + compiling + max(first - again, 0.0), *[each] * (len(densities) - 1))
+
+
+def channel_rounds(
+    bench: Workbench, students: Sequence[keras.Model], densities: Sequence[float], targets: Mapping[str, np.ndarray]
+) -> Iterator[float]:
+    """Yield the seconds of each round that removes channels: every student has a step of its own to be compiled."""
+    for number, ((wide, narrow), density) in enumerate(zip(pairwise(students), densities, strict=True), 1):
+        before, after = stages(bench, Attempt(number, 1, density))
+        seconds = 0.0
+        for model, stage in ((wide, before), (narrow, after)):
+            if stage is not None:
+                here = bench.on(model)
+                here.program.set_targets(targets)
+                seconds += stage_seconds(here.program, stage)
+        yield seconds + measuring(here.evaluator)
+
+
+def stage_seconds(program: Program, stage: Stage) -> float:
+    """Return the seconds of a stage whose step is not compiled yet."""
+    return sum(stage_parts(program, stage))
+
+
+def stage_parts(program: Program, stage: Stage) -> tuple[float, float]:
+    """Return the seconds in which a stage compiles its steps, and those in which it takes them."""
+    plain = pace(program, stage, 0)
+    tail = np.flatnonzero(stage.gains)  # steps with a running average are a program of their own
+    averaged = pace(program, stage, int(tail[0])) if len(tail) else Pace(0.0, plain.step)
     rows, _ = epoch_rows(stage.count, stage.batch_size, stage.key, 0, stage.views)
-    again = len(stage.remakes) * remakes[1] + seconds_of(partial(program.recalibrate, rows))
-    steps = len(stage.rates)
-    each = (steps - len(tail)) * plain.step + len(tail) * averaged.step + again + measuring(bench.evaluator)
-    compiling = plain.compile + (averaged.compile if len(tail) else 0.0) + max(remakes[0] - remakes[1], 0.0)
-    dense = 0.0
-    if not is_copy(recipe):
-        dense = plain.compile + plain.step * steps / stage.epochs * (recipe.student.epochs or recipe.train.epochs)
-        compiling -= plain.compile
-    return (each + compiling, *[each] * (len(densities) - 1)), dense
+    again = seconds_of(partial(program.recalibrate, rows))
+    steps = len(stage.rates) - len(tail)
+    return plain.compile + averaged.compile, steps * plain.step + len(tail) * averaged.step + again
 
 
 def pace(program: Program, stage: Stage, at: int) -> Pace:
@@ -185,8 +207,9 @@ def seconds_of(work: Callable[[], Any]) -> float:
     return time.perf_counter() - started
 
 
-def stand_ins(bench: Workbench, footprint: Footprint, folder: Path) -> dict[str, np.ndarray]:
+def stand_ins(bench: Workbench, footprint: Footprint) -> dict[str, np.ndarray]:
     """Return targets of the right shapes, in memory or mapped from disk as they would be; their values are zeros."""
+    folder = bench.run.root
     rows, outputs = len(bench.task.train_inputs), bench.task.outputs
     targets: dict[str, np.ndarray] = {}
     if bench.recipe.distill.targets == "cached" and not footprint.on_disk:

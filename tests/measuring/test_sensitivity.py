@@ -1,0 +1,232 @@
+"""Each layer pruned by itself: the student comes back bit for bit, and what is suggested adds up and runs."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import keras
+import numpy as np
+import pytest
+from browser import DESKTOP, PHONE, browser
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_runs import Y as CLASSES
+from small_runs import fitted, run, small, write_data, write_recipe
+
+from spiral_cli.console.sensitivity import sensitivity_text
+from spiral_cli.errors import InterruptedRun, UsageError
+from spiral_cli.events import silent
+from spiral_cli.recipe import load_recipe
+from spiral_cli.report.tolerance import tolerance_page
+from spiral_cli.run import RunFolder
+from spiral_cli.sensitivity import run as verb
+from spiral_cli.sensitivity.curves import Curve, Point
+from spiral_cli.sensitivity.suggest import DIGITS, envelope, overall, suggest, tolerates
+from spiral_cli.sensitivity.written import refuse_existing, write_suggestion
+from spiral_cli.training.control import Control
+
+AT = (0.5, 0.9)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A recipe with a trained teacher of a convolution, normalisation and two dense layers."""
+    folder = tmp_path_factory.mktemp("sensitivity")
+    write_data(folder)
+    fitted(small(), CLASSES, loss()).save(folder / "teacher.keras")
+    return folder
+
+
+def loss():
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def recipe_in(folder, **prune):
+    settings = {"schedule": {"kind": "geometric", "final_sparsity": 0.8, "rounds": 2}, **prune}
+    return load_recipe(
+        write_recipe(
+            folder,
+            teacher={"path": "teacher.keras"},
+            prune=settings,
+            guard={"max_drop": 1.0},
+            train={"epochs": 1},
+            distill={"alpha": 1.0},
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def measured(place):
+    """Measure once, and note the student's variables before and after."""
+    states = []
+    real = verb.measured
+
+    def noted(bench, *rest):
+        states.append([variable.numpy() for variable in bench.model.variables])
+        found = real(bench, *rest)
+        states.append([variable.numpy() for variable in bench.model.variables])
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(verb, "measured", noted)
+        result = verb.sensitivity(recipe_in(place), RunFolder(place / "run"), AT, listen=silent, control=Control())
+    return result, *states
+
+
+def test_the_student_is_what_it_was_bit_for_bit(measured):
+    _, before, after = measured
+    assert len(before) == len(after) > 3
+    assert all(a.tobytes() == b.tobytes() for a, b in zip(before, after, strict=True))
+
+
+def test_every_layer_has_its_dense_point_those_asked_for_and_the_whole_layer_at_zero(measured):
+    result, *_ = measured
+    assert [layer["name"] for layer in result["layers"]] == ["conv/kernel", "hidden/kernel", "last/kernel"]
+    assert result["sparsities"] == [0.5, 0.9, 1.0]
+    for layer in result["layers"]:
+        sparsities = [point["sparsity"] for point in layer["points"]]
+        assert sparsities == sorted(sparsities)
+        assert sparsities[0] == 0.0 and sparsities[-1] == 1.0
+        kept = [round((1 - one) * layer["weights"], 6) for one in sparsities]
+        assert kept[1:3] == [round(layer["weights"] * (1 - one)) for one in AT]
+        dense, *others = layer["points"]
+        assert (dense["metric"], dense["drop"]) == (result["metric"], 0.0)
+        assert all(point["drop"] == pytest.approx(result["metric"] - point["metric"]) for point in others)
+    # Without its last layer a model knows nothing: the largest class, of three.
+    assert result["layers"][-1]["points"][-1]["metric"] < 0.5
+
+
+def test_the_csv_holds_every_point(measured, place):
+    result, *_ = measured
+    rows = list(csv.DictReader(io.StringIO((place / "run" / "sensitivity.csv").read_text())))
+    assert len(rows) == 3 * 4
+    told = [(row["layer"], float(row["sparsity"]), float(row["accuracy"]), float(row["drop"])) for row in rows]
+    assert told == [
+        (layer["name"], point["sparsity"], point["metric"], point["drop"])
+        for layer in result["layers"]
+        for point in layer["points"]
+    ]
+
+
+def test_the_recipe_that_is_written_meets_the_schedule_and_runs(measured, place):
+    result, *_ = measured
+    path = place / "by-layer.yaml"
+    write_suggestion(recipe_in(place), result, RunFolder(place / "run"), path)
+    written = load_recipe(path)
+    assert written.name == "spiral-by-layer"
+    assert written.prune.allocation == {layer["name"]: layer["suggested"] for layer in result["layers"]}
+    assert written.data.path == str(place / "data.npz")
+    report, _ = run(path, "allocated", teacher_from=place / "run")
+    assert report["rounds"][-1]["sparsity"] == pytest.approx(0.8, abs=2 / 500)
+    with pytest.raises(UsageError, match="is not overwritten"):
+        refuse_existing(path)
+
+
+def test_text_and_page_show_every_layer(measured):
+    result, *_ = measured
+    text, page = sensitivity_text(result, 80), tolerance_page(result)
+    assert max(map(len, text.splitlines())) <= 80
+    for layer in result["layers"]:
+        assert layer["name"] in text and layer["name"] in page
+        assert f"{layer['suggested']:.4f}" in text
+
+
+def test_the_page_opens_in_a_browser_and_loads_nothing(measured, tmp_path):
+    result, *_ = measured
+    file = tmp_path / "sensitivity.html"
+    file.write_text(tolerance_page(result), "utf-8")
+    with browser(tmp_path / "profile") as tab:
+        for width in (DESKTOP, PHONE):
+            tab.show(file, width=width)
+            assert tab.errors() == []
+            own = [one for one in tab.requests() if not one.startswith("chrome:")]  # a new tab has a page of its own
+            assert own == [file.as_uri()]
+            assert tab.ask("return document.documentElement.scrollWidth") == width
+            lines = tab.ask("return document.querySelectorAll('[data-figure=curves-figure] .js-line').length")
+            assert lines == len(result["layers"])
+
+
+def test_a_criterion_of_gradients_and_groups_of_weights_are_measured_too(place, tmp_path):
+    recipe = recipe_in(place, criterion="taylor", granularity={"n": 2, "m": 4})
+    result = verb.sensitivity(recipe, RunFolder(tmp_path / "run"), (0.5,), listen=silent, control=Control())
+    assert [layer["points"][1]["sparsity"] for layer in result["layers"]] == [
+        pytest.approx(0.5, abs=0.06)  # the convolution has nine inputs, so one group of one
+    ] * 3
+
+
+def test_a_stop_leaves_the_layer_whole(place, tmp_path, monkeypatch):
+    """An error in the middle of a layer puts its weights back."""
+    from spiral_cli.sensitivity import curves
+
+    seen = []
+    real = curves.points
+
+    def stopped(bench, one, *rest):
+        before = one.variable.numpy()
+        try:
+            yield from real(bench, one, *rest)
+        finally:
+            seen.append((before, one.variable.numpy()))
+
+    monkeypatch.setattr(curves, "points", stopped)
+    asked = iter([False] * 2 + [True] * 9)
+
+    class Stops(Control):
+        def check(self):
+            if next(asked):
+                raise InterruptedRun("stopped")
+
+    with pytest.raises(InterruptedRun):
+        verb.sensitivity(recipe_in(place), RunFolder(tmp_path / "run"), AT, listen=silent, control=Stops())
+    [(before, after)] = seen
+    assert before.tobytes() == after.tobytes()
+
+
+def test_channels_are_refused_with_the_reason(place):
+    recipe = recipe_in(place, granularity="channel")
+    with pytest.raises(UsageError, match="channels leave several layers at once"):
+        verb.sensitivity(recipe, RunFolder(place / "other"), AT, listen=silent, control=Control())
+    assert not (place / "other").exists()
+
+
+def curve(name: str, weights: int, drops: list[float | None]) -> Curve:
+    sparsities = np.linspace(0.0, 1.0, len(drops) + 1).tolist()
+    return Curve(name, weights, tuple(Point(s, None, d) for s, d in zip(sparsities, [0.0, *drops], strict=True)))
+
+
+drops = st.lists(st.one_of(st.none(), st.floats(-0.1, 1.0)), min_size=1, max_size=6)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.integers(2, 10**6), drops), min_size=1, max_size=6), st.floats(0.0, 0.999))
+def test_what_is_suggested_meets_the_whole_and_leaves_a_weight_everywhere(layers, final):
+    found = [curve(f"layer{i}", weights, measured) for i, (weights, measured) in enumerate(layers)]
+    allocation, tolerated = suggest(found, final)
+    most = sum(one.weights - 1 for one in found) / sum(one.weights for one in found)
+    assert overall(allocation, found) == pytest.approx(min(final, most), abs=10.0**-DIGITS)
+    assert tolerated >= 0.0
+    for one in found:
+        assert 0.0 <= allocation[one.name] <= 1.0 - 1.0 / one.weights + 10.0**-DIGITS
+        sparsities, rising = envelope(one)
+        assert (np.diff(rising) >= 0).all() and rising[0] == 0.0
+        # Nobody is cut beyond what is tolerated, nor spared where more is tolerated.
+        assert allocation[one.name] <= tolerates(sparsities, rising, tolerated + 1e-9) + 10.0**-DIGITS
+
+
+def test_the_layer_that_tolerates_more_is_cut_more():
+    found = [curve("tender", 1000, [0.2, 0.4]), curve("tough", 1000, [0.0, 0.4])]
+    allocation, tolerated = suggest(found, 0.6)
+    # At a drop t the tender layer takes 2.5 t, the tough one 0.5 + 1.25 t: the mean is 0.6 at t = 0.7 / 3.75.
+    assert tolerated == pytest.approx(0.7 / 3.75)
+    assert allocation == {
+        "tender": pytest.approx(2.5 * tolerated, abs=1e-6),
+        "tough": pytest.approx(0.5 + 1.25 * tolerated, abs=1e-6),
+    }
+
+
+def test_a_jump_over_a_flat_curve_is_shared():
+    found = [curve("a", 100, [0.1, 0.1, 0.1, 0.1]), curve("b", 100, [0.1, 0.1, 0.1, 0.1])]
+    allocation, tolerated = suggest(found, 0.5)
+    assert allocation == {"a": 0.5, "b": 0.5}
+    assert tolerated == pytest.approx(0.1)
