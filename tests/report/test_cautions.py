@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from made import ARTIFACT, FAILED, ROWS, report, row, selected
 
+from spiral_cli.console.closing import report_text
 from spiral_cli.report.cautions import cautions, dropped
 
 
@@ -149,3 +150,11 @@ def test_an_older_report_says_what_it_can(made):
     said = made(artifacts=[FAILED])
     del said["data"], said["selected"]["paired"], said["warnings"]
     assert kinds(said) == ["export_failed"]
+
+
+def test_the_closing_text_of_a_run_ends_with_them(made, tmp_path):
+    text = report_text(made(artifacts=[FAILED]), tmp_path)
+    assert text.splitlines()[-2:] == [
+        f"report                 {tmp_path / 'report.html'}",
+        "warning                export to litert_int8 failed",
+    ]
