@@ -161,8 +161,8 @@ def zeros_not_faster(report: Report) -> Iterator[Caution]:
         "zeros_not_faster",
         f"{percent(zeros)} zeros, but {kinds} at {least if least == most else f'{least} to {most}'} of the teacher's "
         "latency",
-        f"{percent(zeros)} of the student's weights are zero, but {times}. These runtimes multiply by zeros, too. Zeros "
-        "make a file smaller after coding; for speed remove channels (granularity: channel) or use int8.",
+        f"{percent(zeros)} of the student's weights are zero, but {times}. These runtimes multiply by zeros, too. "
+        "Zeros make a file smaller after coding; for speed remove channels (granularity: channel) or use int8.",
     )
 
 
