@@ -14,17 +14,18 @@ from typing import Any
 import plotly.graph_objects as go
 
 from spiral_cli.console.texts import drop_text, number
+from spiral_cli.guard import monitor_mode
 from spiral_cli.report.read import Stage
 
 Rows = Sequence[Mapping[str, Any]]
-STUDENT, TEACHER, BAD, TEXT, GRID, MUTED = (
-    f"var(--{name})" for name in ("student", "teacher", "bad", "text", "grid", "muted")
+STUDENT, TEACHER, FOURTH, BAD, TEXT, GRID, MUTED = (
+    f"var(--{name})" for name in ("student", "teacher", "fourth", "bad", "text", "grid", "muted")
 )
 TERMS = {  # losses by name: what a legend calls them, and their colours
     "loss": ("total", TEXT),
     "task_loss": ("task", TEACHER),
     "distillation_loss": ("distillation", STUDENT),
-    "feature_loss": ("features", "var(--fourth)"),
+    "feature_loss": ("features", FOURTH),
 }
 LONGEST = 22  # characters of a name beside an axis
 MOST_CLASSES = 30  # in one plot; the table beneath holds all
@@ -64,10 +65,13 @@ def tradeoff(report: Mapping[str, Any]) -> go.Figure:
             hovertemplate="density %{x:.4g}<br>%{y:.4f} on test<extra>chosen</extra>",
         )
     teacher = report["teacher"]["metrics"]["validation"][monitor]
-    sign = 1 if report["recipe"]["guard"]["mode"] == "min" or monitor.endswith("loss") else -1
-    level(figure, teacher, f"teacher {number(teacher)}", TEACHER, "solid", "top right" if sign < 0 else "bottom right")
+    sign = 1 if monitor_mode(monitor, report["recipe"]["guard"]["mode"]) == "min" else -1
     budget = teacher + sign * report["max_drop"]
-    level(figure, budget, "budget", MUTED, "dash", "bottom right" if sign < 0 else "top right")
+    for name, y, line in (
+        (f"teacher {number(teacher)}", teacher, {"color": TEACHER, "width": 1.5}),
+        (f"budget {number(budget)}", budget, {"color": MUTED, "width": 1.5, "dash": "dash"}),
+    ):
+        figure.add_hline(y=y, line=line, layer="below", name=name, showlegend=True)
     densities(figure, [row["density"] for row in rows])
     return figure.update_yaxes(title_text=f"validation {monitor.replace('_', ' ')}", tickformat=".3f")
 
@@ -140,32 +144,47 @@ def draw(
     shown.add(name)
 
 
-def artefacts(rows: Rows, keys: Mapping[str, str], unit: str, factor: float) -> go.Figure:
-    """Return a quantity of every exported file as bars, beside those of the teacher where they are known.
-
-    Args:
-        rows: entries of ``artifacts`` with status ``ok``.
-        keys: of an entry, by the name of the bars.
-        unit: of the axis, ``factor`` times that of the values.
-    """
-    figure = framed(110 + ROW * len(keys) * len(rows))
-    places = list(range(len(rows)))
-    for (name, key), colour in zip(keys.items(), (TEACHER, STUDENT, "var(--fourth)"), strict=False):
-        values = [row[key] * factor if row.get(key) else None for row in rows]
+def sizes(rows: Rows) -> go.Figure:
+    """Return the kilobytes of every exported file, entries of ``artifacts``, beside those of the teacher's."""
+    bars = {"teacher": "teacher_bytes", "student": "bytes", "student, gzip": "gzip_bytes"}
+    figure = framed(110 + ROW * len(bars) * len(rows))
+    for (name, key), colour in zip(bars.items(), (TEACHER, STUDENT, FOURTH), strict=True):
+        values = [row[key] / 1e3 if row[key] else None for row in rows]
         if any(values):
             figure.add_bar(
                 name=name,
-                y=places,
+                y=list(range(len(rows))),
                 x=values,
                 orientation="h",
                 marker={"color": colour},
                 text=["" if value is None else f"{value:.3g}" for value in values],
-                textposition="auto",
                 textangle=0,
-                hovertemplate=f"%{{x:.4g}} {unit}<extra>{name}</extra>",
+                hovertemplate=f"%{{x:.4g}} kB<extra>{name}</extra>",
             )
-    figure.update_xaxes(title_text=unit, rangemode="tozero")
-    figure.update_layout(barmode="group", showlegend=True)
+    figure.update_xaxes(title_text="kB", rangemode="tozero")
+    return listed(figure, [short(row["kind"]) for row in rows])
+
+
+def latencies(rows: Rows) -> go.Figure:
+    """Return the latency of every exported file in parts of that of the teacher in the same runtime.
+
+    Args:
+        rows: entries of ``artifacts`` that know both.
+    """
+    parts = [row["latency_ms"] / row["teacher_latency_ms"] for row in rows]
+    figure = framed(100 + 2 * ROW * len(rows))
+    figure.add_bar(
+        y=list(range(len(rows))),
+        x=parts,
+        orientation="h",
+        marker={"color": STUDENT},
+        text=[f"{part:.2f}" for part in parts],
+        textangle=0,
+        customdata=[[row["latency_ms"], row["teacher_latency_ms"]] for row in rows],
+        hovertemplate="%{customdata[0]:.3g} ms, the teacher %{customdata[1]:.3g} ms<extra></extra>",
+    )
+    figure.add_vline(x=1, line={"color": TEACHER, "width": 2}, name="teacher = 1", showlegend=True)
+    figure.update_xaxes(title_text="part of the teacher's latency", range=[0, 1.1 * max(1.0, *parts)])
     return listed(figure, [short(row["kind"]) for row in rows])
 
 
@@ -197,7 +216,7 @@ def classes(rows: Rows) -> go.Figure:
 def runs(rows: Rows) -> go.Figure:
     """Return the test metric of several runs against their density, one point a run."""
     figure = framed(380)
-    colours = (STUDENT, TEACHER, BAD, "var(--fourth)")
+    colours = (STUDENT, TEACHER, BAD, FOURTH)
     for index, row in enumerate(rows):
         figure.add_scatter(
             name=short(row["name"]),
@@ -253,13 +272,6 @@ def listed(figure: go.Figure, names: Sequence[str]) -> go.Figure:
     """Name the places of an upright axis from the top down: places, for two names may be alike."""
     places = list(range(len(names)))
     return figure.update_yaxes(tickvals=places, ticktext=names, range=[len(names) - 0.5, -0.5], showgrid=False)
-
-
-def level(figure: go.Figure, y: float, text: str, colour: str, dash: str, where: str) -> None:
-    """Draw a value across the whole figure and name it."""
-    line = {"color": colour, "width": 1.5, "dash": dash}
-    named = {"text": text, "font": {"color": colour}}
-    figure.add_hline(y=y, line=line, layer="below", annotation=named, annotation_position=where)
 
 
 def short(name: str) -> str:

@@ -17,9 +17,6 @@ from spiral_cli.report.read import Told, read_run
 from spiral_cli.report.verdict import asked, verdict
 from spiral_cli.run import Ledger, RunFolder, write_text
 
-BYTES = {"teacher": "teacher_bytes", "student": "bytes", "student, gzip": "gzip_bytes"}
-LATENCY = {"teacher": "teacher_latency_ms", "student": "latency_ms"}
-
 
 def write_page(run: RunFolder) -> Told:
     """Write a run's `report.html` from its other files; return what they said.
@@ -82,6 +79,7 @@ def plots(told: Told) -> dict[str, Any]:
     """Return the figures of one run by name; those that its files say nothing for are left out."""
     report, stages, details = told.report, told.stages, told.details
     exported = [one for one in report["artifacts"] if one["status"] == "ok"]
+    timed = [one for one in exported if one["latency_ms"] and one["teacher_latency_ms"]]
     students = [stage for stage in stages if stage.kind == "round"]
     found = {
         "tradeoff": figures.tradeoff(report) if report["rounds"] else None,
@@ -89,8 +87,8 @@ def plots(told: Told) -> dict[str, Any]:
         "classes": figures.classes(details["classes"]) if details.get("classes") else None,
         "rounds": figures.losses(students) if students else None,
         **{stage.kind: figures.losses([stage]) for stage in stages if stage.kind != "round"},
-        "bytes": figures.artefacts(exported, BYTES, "kB", 1e-3) if exported else None,
-        "latency": figures.artefacts(exported, LATENCY, "ms, one example", 1.0) if exported else None,
+        "bytes": figures.sizes(exported) if exported else None,
+        "latency": figures.latencies(timed) if timed else None,
     }
     return {name: figure for name, figure in found.items() if figure is not None}
 

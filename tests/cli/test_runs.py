@@ -88,6 +88,18 @@ print(code, [name for name in ("tensorflow", "keras", "numpy") if name in sys.mo
     assert f"{report['rounds'][1]['nonzero']:,}" in picture
 
 
+def test_the_page_is_there_and_made_anew_by_its_verb(spiral, report, folder):
+    page = folder / "runs/tiny/report.html"
+    made = page.read_bytes()
+    page.unlink()
+    done = spiral(folder, "report", "runs/tiny")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[0] == "runs/tiny/report.html"
+    assert page.read_bytes() == made
+    again = spiral(folder, "compress")
+    assert "runs/tiny is finished" in again.stdout, "a new page does not make it another run"
+
+
 def test_tensorboard_scalars_are_those_of_the_rounds(report, folder):
     import tensorflow as tf
 

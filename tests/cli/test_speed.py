@@ -33,6 +33,7 @@ QUICK = {
     "a wrong flag": (["compress", "--nope"], 2),
     "no recipe": (["train-teacher"], 2),
     "evaluate without a run": (["evaluate", "good.yaml"], 4),
+    "compare with itself": (["compare", ".", "."], 2),
 }
 
 

@@ -29,7 +29,7 @@ def test_version(spiral, folder):
 def test_without_a_verb_help_is_shown_and_the_usage_is_wrong(spiral, folder):
     done = spiral(folder)
     assert done.returncode == 2
-    for verb in ("train-teacher", "compress", "evaluate", "validate", "ls", "schema", "new"):
+    for verb in ("train-teacher", "compress", "evaluate", "report", "compare", "validate", "ls", "schema", "new"):
         assert verb in done.stdout
 
 
@@ -73,7 +73,7 @@ def test_errors_are_json_where_json_is_asked_for(spiral, folder):
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["compres"], 2, "Did you mean 'compress'?"),
+        (["compres"], 2, "Did you mean 'compress', 'compare'?"),
         (["compress", "--nope"], 2, "see spiral compress --help"),
         (["compress", "nowhere.yaml"], 2, "there is no recipe nowhere.yaml"),
         (["compress", "--set", "train.epochs"], 2, "key.key=value"),

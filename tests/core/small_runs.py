@@ -14,7 +14,7 @@ from spiral_cli.compress import compress
 from spiral_cli.events import silent
 from spiral_cli.pruning.prunable import find_prunable
 from spiral_cli.recipe import load_recipe
-from spiral_cli.run import RunFolder
+from spiral_cli.run import Ledger, RunFolder
 from spiral_cli.training.control import Control
 
 layers = keras.layers
@@ -102,9 +102,33 @@ def assert_sound(report: dict, run: RunFolder, sparsity: float = 0.8) -> keras.M
     assert selected["parameters"] == sum(w.numpy().size for w in student.weights)
     assert selected["nonzero"] == sum(int(np.count_nonzero(w.numpy())) for w in student.weights)
     assert report["monitor"] == "accuracy"
+    assert_told(report, run)
     for row in report["rounds"]:
         assert row["drop"] == pytest.approx(
             report["teacher"]["metrics"]["validation"]["accuracy"] - row["metrics"]["validation"]["accuracy"]
         )
         assert row["accepted"] == (row["drop"] <= report["max_drop"] + 1e-9)
     return student
+
+
+def assert_told(report: dict, run: RunFolder) -> None:
+    """Check what is said beside the figures: losses by epoch, layers, classes and pairs agree with them."""
+    for record in Ledger(run).read():
+        if record["event"] == "round":
+            row, curve = record["row"], record["curve"]
+            assert len(curve) == row["epochs"]
+            assert curve[-1]["losses"] == row["losses"]
+    told, selected = json.loads(run.details.read_text()), report["selected"]
+    kept = sum(layer["nonzero"] for layer in told["layers"])
+    assert selected["density"] == pytest.approx(kept / sum(layer["of"] for layer in told["layers"]))
+    assert report["data"]["test"] == len(Y_TEST)
+    for part, pairs in selected["paired"].items():
+        if pairs is not None:
+            lost = report["teacher"]["metrics"][part]["accuracy"] - selected["metrics"][part]["accuracy"]
+            assert pairs["examples"] == report["data"][part]
+            assert (pairs["only_teacher"] - pairs["only_student"]) / pairs["examples"] == pytest.approx(lost)
+    if "exact_match" not in selected["metrics"]["test"]:
+        recalls = [one["student"] for one in told["classes"]]
+        assert np.mean(recalls) == pytest.approx(selected["metrics"]["test"]["balanced_accuracy"])
+    assert all(one["teacher"]["answer"] != one["student"]["answer"] for one in told["samples"])
+    assert run.page.read_text("utf-8").startswith("<!doctype html>")

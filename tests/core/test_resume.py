@@ -50,10 +50,19 @@ def figures(run: Path) -> list[dict]:
     return [{key: row[key] for key in ("round", "attempt", "nonzero", "metrics", "drop", "accepted")} for row in rows]
 
 
+def curves(run: Path) -> list[list[dict]]:
+    """Return the losses of every epoch of the teacher and of every round."""
+    records = [json.loads(line) for line in (run / "ledger.jsonl").read_text().splitlines()]
+    found = [record["curve"] for record in records if record["event"] in ("teacher", "round")]
+    assert all(len(curve) == 12 for curve in found)
+    return found
+
+
 def assert_same(one: Path, other: Path) -> None:
     for ours, theirs in zip(weights(one), weights(other), strict=True):
         assert ours.tobytes() == theirs.tobytes()
     assert figures(one) == figures(other)
+    assert curves(one) == curves(other)
 
 
 def progress(run: Path) -> list[tuple[str, int]]:

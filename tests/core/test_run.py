@@ -115,7 +115,7 @@ def test_starting_over_removes_what_a_run_leaves_and_nothing_else(tmp_path):
     run = RunFolder(tmp_path)
     mine = [tmp_path / "thesis.txt", tmp_path / "photos" / "cat.png", tmp_path / "my.keras"]
     theirs = [run.recipe, run.ledger, run.teacher, run.student, run.preprocessing, run.report, run.rounds_csv]
-    theirs += [run.round(1).student, run.teacher_checkpoint, run.tensorboard / "events"]
+    theirs += [run.details, run.page, run.round(1).student, run.teacher_checkpoint, run.tensorboard / "events"]
     for path in (*mine, *theirs, run.lock):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("x")

@@ -48,10 +48,10 @@ class Browser:
         return self.driver.get_log("browser")
 
     def requests(self) -> list[str]:
-        """Return the addresses that were asked for since the last call, but for those inside the page."""
+        """Return the addresses that were asked for since the last call: not those inside a page, or of a new tab."""
         messages = (json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance"))
         asked = [one["params"]["request"]["url"] for one in messages if one["method"] == "Network.requestWillBeSent"]
-        return [address for address in asked if not address.startswith("data:")]
+        return [address for address in asked if not address.startswith(("data:", "chrome"))]
 
     def pixels(self, selector: str) -> np.ndarray:
         """Return what an element looks like, (height, width, 3)."""

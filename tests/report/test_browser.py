@@ -35,8 +35,9 @@ def tab(tmp_path_factory):
 DRAWN = """
 return [...document.querySelectorAll(".plot")].map(plot => {
   const box = plot.querySelector(".main-svg").getBoundingClientRect();
-  const marks = [...plot.querySelectorAll(".points path, .point path, .js-line")].filter(one => one.getTotalLength() > 0);
-  return {width: box.width, height: box.height, right: box.right, marks: marks.length};
+  const marks = [...plot.querySelectorAll(".points path, .point path, .js-line")];
+  const drawn = marks.filter(one => one.getTotalLength() > 0).length;
+  return {width: box.width, height: box.height, right: box.right, marks: drawn};
 })
 """
 

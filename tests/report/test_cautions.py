@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from made import ARTIFACT, FAILED, ROWS, report, row, selected
 
+from spiral_cli.console.closing import report_text
 from spiral_cli.report.cautions import cautions, dropped
 
 
@@ -47,9 +48,13 @@ def test_a_run_without_a_student_is_warned_of_nothing(made):
 
 def test_zeros_that_do_not_make_it_faster(made):
     slow = {**ARTIFACT, "latency_ms": 0.97}
-    found = only(made(artifacts=[slow]), "zeros_not_faster")
-    assert found.short == "litert: 78 % zeros, but its latency is 0.97 of the teacher's"
-    assert "(LiteRT 2.3, 2 threads)" in found.text and "0.97 ms where the teacher takes 1.00 ms" in found.text
+    found = only(made(artifacts=[slow, {**ARTIFACT, "kind": "litert_int8"}]), "zeros_not_faster")
+    assert found.short == "78 % zeros, but litert at 0.97 of the teacher's latency"
+    assert "litert takes 0.97 ms where the teacher takes 1 ms (LiteRT 2.3, 2 threads)." in found.text
+    other = {**slow, "kind": "onnx", "latency_ms": 1.2, "runtime": None}
+    found = only(made(artifacts=[slow, other]), "zeros_not_faster")
+    assert found.short == "78 % zeros, but litert, onnx at 0.97 to 1.20 of the teacher's latency"
+    assert "onnx takes 1.2 ms where the teacher takes 1 ms (onnx, 2 threads)" in found.text
 
 
 @pytest.mark.parametrize(
@@ -149,3 +154,11 @@ def test_an_older_report_says_what_it_can(made):
     said = made(artifacts=[FAILED])
     del said["data"], said["selected"]["paired"], said["warnings"]
     assert kinds(said) == ["export_failed"]
+
+
+def test_the_closing_text_of_a_run_ends_with_them(made, tmp_path):
+    text = report_text(made(artifacts=[FAILED]), tmp_path)
+    assert text.splitlines()[-2:] == [
+        f"report                 {tmp_path / 'report.html'}",
+        "warning                export to litert_int8 failed",
+    ]

@@ -101,7 +101,8 @@ def test_a_page_says_all_that_was_measured(tmp_path):
     page = read_page(run)
     for text in (
         "magnitude, unstructured, global allocation", "220 of 1,000 in the teacher", "rolled back", "accepted, chosen",
-        "with 95 % confidence between +0.0062 and +0.0118 (paired)", "40 kB 9 kB 80 kB 0.50 1.00 LiteRT 2.3, 2 threads",
+        "with 95 % confidence between +0.0062 and +0.0118 (paired)",
+        "litert ok 40 kB 9 kB 80 kB 0.5 1 0.9500 1.0000 LiteRT 2.3, 2 threads",
         "cat 100 0.9000 0.9200 +0.0200", "d/bias a bias", "50,000 examples", "3.11.7", "digits",
     ):  # fmt: skip
         assert text in page.text, text
@@ -130,7 +131,7 @@ def test_plots_hold_the_numbers_of_the_report(tmp_path):
     assert [line["y0"] for line in figure(run, "tradeoff")["layout"]["shapes"]] == pytest.approx([0.96, 0.94])
     assert figure(run, "layers")["data"][0]["x"] == [0.75, 0.5]
     assert [one["x"] for one in figure(run, "bytes")["data"]] == [[80.0], [40.0], [9.0]]
-    assert [one["x"] for one in figure(run, "latency")["data"]] == [[1.0], [0.5]]
+    assert [one["x"] for one in figure(run, "latency")["data"]] == [[0.5]]
     assert figure(run, "classes")["layout"]["yaxis"]["ticktext"] == ["bird", "dog", "cat"]
     assert figure(run, "classes")["data"][0]["x"] == pytest.approx([-0.02, 0.0, 0.02])
     curves = figure(run, "rounds")["data"]
@@ -174,6 +175,14 @@ def test_a_page_loads_nothing_and_has_plotly_once(tmp_path):
     text = run.page.read_text("utf-8")
     assert text.count("plotly.js v") == 1
     assert len(text) < 5_200_000
+
+
+def test_what_is_left_of_channels_is_in_the_table(tmp_path):
+    rows = [{**one, "left": {"channels": 0.3, "flops": 0.1 + index}} for index, one in enumerate(ROWS)]
+    run = write_run(tmp_path / "run", report(tmp_path, rows=rows), details())
+    write_page(run)
+    assert "weights left channels left flops left accuracy" in read_page(run).text
+    assert "220 0.3000 2.1000 0.9510" in read_page(run).text
 
 
 def test_an_unfinished_run_shows_its_ledger(tmp_path):
