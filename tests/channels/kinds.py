@@ -55,7 +55,7 @@ for rank in (1, 2, 3):
     )
     for name in ("MaxPooling", "AveragePooling", "UpSampling", "ZeroPadding", "Cropping"):
         KINDS[f"{name}{rank}d"] = lambda name=name, rank=rank, size=size: around(
-            (*size, 2), same(rank), getattr(layers, f"{name}{rank}D")(), same(rank)
+            (*size, 2), same(rank), getattr(layers, f"{name}{rank}D")(2), same(rank)
         )
     for name in ("GlobalMaxPooling", "GlobalAveragePooling"):
         KINDS[f"{name}{rank}d"] = lambda name=name, rank=rank, size=size: around(
@@ -250,10 +250,10 @@ for name in ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"):
 for name in ("add", "subtract", "multiply", "divide", "maximum", "minimum", "power"):
 
     def constant(name: str = name) -> Any:
-        """A number meets channels; a length behind sees what it adds."""
+        """A number meets channels, and channels meet; a length behind sees what the number adds."""
         inputs = Input((4,))
-        x = getattr(ops, name)(layers.Dense(8, "softplus")(inputs), 2.0)
-        y = getattr(ops, name)(layers.Dense(6)(inputs), layers.Dense(6, "softplus")(inputs)) if name != "power" else x
+        x = getattr(ops, name)(layers.Dense(8, "relu")(inputs), 2.0)
+        y = getattr(ops, name)(layers.Dense(6, "softplus")(inputs), layers.Dense(6, "softplus")(inputs))
         return ended(inputs, layers.Concatenate()([layers.UnitNormalization()(x), y]))
 
     KINDS[f"ops_{name}"] = constant
@@ -338,7 +338,7 @@ def channel_shuffle() -> Any:
 
 @kind
 def permute() -> Any:
-    return around((4, 6), layers.Dense(8), layers.Permute((2, 1)), layers.Dense(5, "tanh"), layers.Permute((2, 1)))
+    return around((4, 6), layers.Dense(8), layers.Permute((2, 1)), layers.Dense(5, "tanh"), layers.Permute((2, 1)), layers.Dense(6))
 
 
 @kind
@@ -408,9 +408,9 @@ def untied_reversible_embedding() -> Any:
 
 
 EINSUMS = {
-    "heads": ("abc,cde->abde", (None, 4, 5), "de"),
-    "part_of_bias": ("abc,cde->abde", (None, 4, 5), "e"),
-    "first_bias": ("abc,cde->abde", (None, 1, 5), "d"),
+    "heads": ("abc,cde->abde", (5, 4, 6), "de"),
+    "part_of_bias": ("abc,cde->abde", (5, 4, 6), "e"),
+    "first_bias": ("abc,cde->abde", (5, 1, 6), "d"),
     "ellipsis": ("...c,cd->...d", (7,), "d"),
     "ellipsis_right": ("ab...,bc->ac...", (7,), "c"),
     "over_time": ("abc,bd->adc", (6, 8), "d"),
@@ -418,18 +418,13 @@ EINSUMS = {
     "summed": ("abc,cd->ad", (7,), "d"),
 }
 for name, (equation, shape, bias) in EINSUMS.items():
-    KINDS[f"einsum_dense_{name}"] = lambda equation=equation, shape=shape, bias=bias: around(
-        (5, 4), layers.Dense(8), layers.EinsumDense(equation, shape, bias_axes=bias, activation="tanh"), layers.Dense(6)
-    )
 
+    def einsum_dense(equation: str = equation, shape: tuple[int, ...] = shape, bias: str = bias) -> Any:
+        first = layers.EinsumDense(equation, shape, bias_axes=bias, activation="tanh")
+        back = layers.EinsumDense("abde,def->abf", (5, 7), bias_axes="f") if len(shape) == 3 else layers.Dense(7)
+        return around((5, 4), layers.Dense(8), first, back)
 
-@kind
-def einsum_dense_back() -> Any:
-    return around(
-        (5, 4),
-        layers.EinsumDense("abc,cde->abde", (None, 4, 5), bias_axes="de"),
-        layers.EinsumDense("abde,def->abf", (None, 7), bias_axes="f"),
-    )
+    KINDS[f"einsum_dense_{name}"] = einsum_dense
 
 
 for name in ("LSTM", "GRU", "SimpleRNN"):
@@ -530,6 +525,7 @@ for queries, shared in ((6, 2), (8, 4), (4, 1), (4, 4)):
     KINDS[f"group_query_attention_{queries}_{shared}"] = lambda queries=queries, shared=shared: self_attention(
         layers.GroupQueryAttention(3, queries, shared)
     )
+KINDS["group_query_attention_gate"] = lambda: self_attention(layers.GroupQueryAttention(3, 6, 2, use_gate=True))
 KINDS["group_query_attention_scores"] = lambda: self_attention(
     layers.GroupQueryAttention(3, 6, 2), return_attention_scores=True, use_causal_mask=True
 )

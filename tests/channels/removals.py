@@ -59,7 +59,10 @@ def is_sequential(model: Any) -> bool:
 
 
 def outputs_of(model: Any, inputs: Any) -> list[np.ndarray]:
-    """Return the outputs of a model, in flat order."""
+    """Return the outputs of a model, in flat order; what is stateful starts anew."""
+    for layer in model._flatten_layers():
+        if getattr(layer, "stateful", False):
+            layer.reset_states()
     return [np.asarray(keras.ops.convert_to_numpy(one), np.float64) for one in keras.tree.flatten(model(inputs))]
 
 

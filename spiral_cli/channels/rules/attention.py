@@ -58,7 +58,7 @@ def multi_head_attention(
     project(trace, layer.query_dense, query.axes[-1], heads, query.shape)
     project(trace, layer.key_dense, key.axes[-1], heads, key.shape)
     project(trace, layer.value_dense, value.axes[-1], heads, value.shape)
-    if getattr(layer, "use_gate", False):
+    if getattr(layer, "_use_gate", False):
         project(trace, layer._gate_dense, query.axes[-1], heads, query.shape)
     pairs = positions(query.shape[1:-1]) * positions(key.shape[1:-1])
     trace.products.append((heads, pairs * (layer._key_dim + layer._value_dim)))

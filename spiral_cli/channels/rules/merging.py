@@ -56,9 +56,15 @@ def taint(trace: Trace, axes: Axes, signals: list[Signal], function: Any) -> Non
     for place, labels in enumerate(reversed(axes), 1):
         if labels is None:
             continue
-        with_it = [place <= len(signal.axes) and signal.axes[-place] is not None for signal in signals]
+        with_it = [has_channels(signal, place, len(labels)) for signal in signals]
         if not all(keeps_zero(function, *(0.0 if one else other for one in with_it)) for other in (0.7, -0.7)):
             trace.ties.taint(labels)
+
+
+def has_channels(signal: Signal, place: int, count: int) -> bool:
+    """Return whether a signal has ``count`` channels of its own along the axis at ``place`` from the end."""
+    there = place <= len(signal.shape)
+    return there and signal.axes[-place] is not None and signal.shape[-place] == count
 
 
 @rule("CustomScaleLayer")

@@ -45,8 +45,6 @@ def units_of(trace: Trace, layer: Any, inputs: Signal, initial: Any, owner: Any,
         trace.bind(cell.bias, *(None,) * (len(cell.bias.shape) - 1), columns)
     mixes(trace, cell.activation, made)
     mixes(trace, getattr(cell, "recurrent_activation", cell.activation), made, gate=True)
-    for state in layer.states or ():  # of a stateful layer, (batch, units)
-        trace.bind(state, None, made)
     for state in signals_in(initial):
         trace.join(state.axes[-1], made)
     if not list(signals_in(initial)) and initial is not None:
