@@ -75,10 +75,9 @@ def edit_model(model: Any, config: dict[str, Any], channels: Channels, kept: np.
             config.pop("build_input_shape", None)
     else:
         layers = list(model.operations)
-    by_name = {layer.name: layer for layer in layers}
-    for entry in config["layers"]:
+    for layer, entry in zip(layers, config["layers"], strict=True):
         entry.pop("build_config", None)  # shapes of what was there before
-        edit_layer(by_name[entry["config"]["name"]], entry, channels, kept)
+        edit_layer(layer, entry, channels, kept)
 
 
 def edit_layer(layer: Any, entry: dict[str, Any], channels: Channels, kept: np.ndarray) -> None:

@@ -10,6 +10,27 @@ from keras import Input, layers, ops
 
 Build = Callable[[], Any]
 KINDS: dict[str, Build] = {}
+# Layers whose channels stay, besides those of the output; names count from 0 in each model. Most of them make what a
+# normalisation or a product behind sums up without weights, though masked channels are not zero there.
+STAY: dict[str, set[str]] = {
+    "channels_first": {"dense"},
+    **{f"merge_{name}_broadcast": {"conv2d", "conv2d_1"} for name in ("add", "subtract", "average", "maximum", "minimum")},
+    "merge_multiply_broadcast": {"conv2d_1"},
+    **{f"ops_{name}": {"dense"} for name in ("add", "subtract", "maximum", "clip")},
+    **{f"ops_{name}": {"dense_1"} for name in ("cos", "exp", "sigmoid", "softplus", "log_sigmoid", "hard_sigmoid")},
+    "permute": {"dense_1"},
+    "mixer": {"dense", "dense_1", "dense_3"},
+    "einsum_dense_ellipsis_right": {"einsum_dense"},
+    "einsum_dense_over_time": {"einsum_dense"},
+    "lstm_softplus": {"lstm"},
+    "multi_head_attention_scores": {"dense_1"},
+    "group_query_attention_scores": {"dense_1"},
+    "attention_with_a_mask_of_heads": {"multi_head_attention"},
+    "attention_of_sigmoids": {"dense", "dense_1"},
+    "dot": {"dense_2"},
+    "shared_with_an_input": {"dense"},
+    "shared_reshape": {"dense"},
+}
 
 
 def kind(function: Build) -> Build:
@@ -338,7 +359,7 @@ def channel_shuffle() -> Any:
 
 @kind
 def permute() -> Any:
-    return around((4, 6), layers.Dense(8), layers.Permute((2, 1)), layers.Dense(5, "tanh"), layers.Permute((2, 1)), layers.Dense(6))
+    return around((4, 6), layers.Dense(8), layers.Permute((2, 1)), layers.Dense(5, "tanh"), layers.Permute((2, 1)), layers.Dense(6), pool=layers.GlobalAveragePooling1D())
 
 
 @kind
@@ -422,7 +443,7 @@ for name, (equation, shape, bias) in EINSUMS.items():
     def einsum_dense(equation: str = equation, shape: tuple[int, ...] = shape, bias: str = bias) -> Any:
         first = layers.EinsumDense(equation, shape, bias_axes=bias, activation="tanh")
         back = layers.EinsumDense("abde,def->abf", (5, 7), bias_axes="f") if len(shape) == 3 else layers.Dense(7)
-        return around((5, 4), layers.Dense(8), first, back)
+        return around((5, 4), layers.Dense(8), first, back, pool=layers.GlobalAveragePooling1D())
 
     KINDS[f"einsum_dense_{name}"] = einsum_dense
 
@@ -501,7 +522,7 @@ def self_attention(layer: Any, **call: Any) -> keras.Model:
     scores = []
     if isinstance(found, tuple):
         found, one = found
-        scores = [layers.Flatten()(layers.Dense(4)(one))]
+        scores = [layers.GlobalAveragePooling2D(data_format="channels_first")(layers.Dense(4)(one))]
     y = layers.Dense(9, "gelu")(found)
     return ended(inputs, layers.Concatenate()([layers.Flatten()(y), layers.Flatten()(layers.Dense(3)(x)), *scores]))
 
@@ -596,7 +617,7 @@ def dot() -> Any:
     inputs = Input((5, 4))
     x = layers.Dot(axes=(2, 2))([layers.Dense(8)(inputs), layers.Dense(8)(inputs)])
     y = layers.Dot(axes=(1, 1))([layers.Dense(6)(inputs), layers.Dense(7)(inputs)])
-    return ended(inputs, layers.Concatenate()([layers.Flatten()(x), layers.Flatten()(y)]))
+    return ended(inputs, layers.Concatenate()([layers.Flatten()(x), layers.GlobalAveragePooling1D()(y)]))
 
 
 @kind
