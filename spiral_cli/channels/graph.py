@@ -95,6 +95,7 @@ def find_channels(model: Any, targets: Sequence[str] = ("*",), ignore: Sequence[
         for labels in several:
             for reason in unwanted(path, targets, ignore):
                 trace.ties.hold(labels, reason)
+    hold_frozen(trace, model)
     channels = collect(trace, model)
     if not channels.spaces:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in channels.held.items()) or "it has none"
@@ -109,6 +110,15 @@ def unwanted(path: str, targets: Sequence[str], ignore: Sequence[str]) -> list[s
     return reasons or ([] if any(matches(pattern, names) for pattern in targets) else ["not among prune.targets"])
 
 
+def hold_frozen(trace: Trace, model: Any) -> None:
+    """Let frozen layers stay whole; what is one vector of channels, as in batch normalisation, follows them."""
+    for layer in model._flatten_layers():
+        own = [] if layer.trainable else list(layer._trainable_variables)
+        if any(np.count_nonzero(np.array(variable.shape) > 1) > 1 for variable in own):
+            for labels in (one for variable in own for one in trace.bound.get(id(variable), ())):
+                trace.hold_axis(labels, f"{layer.name} is frozen (trainable is False)")
+
+
 def traced(model: Any) -> Trace:
     """Walk a model and hold the channels of its outputs.
 
@@ -120,7 +130,7 @@ def traced(model: Any) -> Trace:
     if graph is None:
         raise UsageError(
             "prune.granularity: channel needs a functional or sequential model, whose graph says which channels depend "
-            f"on each other; '{model.name}' is a {type(model).__name__}: rebuild it with the functional API, or choose "
+            f"on each other; '{model.name}' is a {type(model).__name__} (no keras.Model or Sequential itself): rebuild it with the functional API, or choose "
             "another granularity"
         )
     trace = Trace()
@@ -167,7 +177,7 @@ def collect(trace: Trace, model: Any) -> Channels:
         uses=tuple(trace.uses.get(id(variable), 0.0) for variable in model.variables),
         products=tuple((found, amount) for labels, amount in trace.products if (found := numbers[labels]) is not None),
         edits={
-            owner: {path: found for path, edit in edits.items() if (found := renumber(edit.labels)) is not None}
+            owner: {path: numbers[edit.labels] for path, edit in edits.items() if edit.labels is not None}
             for owner, edits in trace.edits.items()
         },
         rescales=tuple(

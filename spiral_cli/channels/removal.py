@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -23,17 +24,35 @@ def remove(model: Any, channels: Channels, kept: np.ndarray) -> Any:
     """
     config = smaller_config(model, channels, kept)
     fresh_names()
-    small = type(model).from_config(config)
-    for old, new, axes in zip(model.variables, small.variables, channels.axes, strict=True):
+    small = type(model).from_config(config, custom_objects=own_classes(model))
+    places = {id(variable): place for place, variable in enumerate(model.variables)}
+    for old, new in pairs(model, small):
         value = old.numpy()
-        for place, labels in enumerate(axes):
+        for axis, labels in enumerate(channels.axes[places[id(old)]]):
             if labels is not None:
-                value = np.compress(stays(labels, kept), value, axis=place)
+                value = np.compress(stays(labels, kept), value, axis=axis)
         for owner, rescale in channels.rescales:
             if owner is old:
                 value = value * np.float32(part(rescale.labels, kept) ** rescale.power)
         new.assign(value)
     return small
+
+
+def pairs(model: Any, small: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield every variable of a model with the same one of its copy; a layer that two models share is two in it."""
+    if graph_of(model) is None:
+        yield from zip(model.variables, small.variables, strict=True)
+        return
+    for old, new in zip(model.layers, small.layers, strict=True):
+        yield from pairs(old, new)
+
+
+def own_classes(model: Any) -> dict[str, Any]:
+    """Return the classes of layers that are not Keras' own, by the names they are saved under."""
+    kinds = {type(layer) for layer in model._flatten_layers()}
+    return {
+        keras.saving.get_registered_name(kind): kind for kind in kinds if not kind.__module__.startswith("keras.src.")
+    }
 
 
 def part(labels: np.ndarray, kept: np.ndarray) -> float:
@@ -56,25 +75,34 @@ def edit_model(model: Any, config: dict[str, Any], channels: Channels, kept: np.
             config.pop("build_input_shape", None)
     else:
         layers = list(model.operations)
-    by_name = {layer.name: layer for layer in layers}
-    for entry in config["layers"]:
+    for layer, entry in zip(layers, config["layers"], strict=True):
         entry.pop("build_config", None)  # shapes of what was there before
-        edit_layer(by_name[entry["config"]["name"]], entry, channels, kept)
+        edit_layer(layer, entry, channels, kept)
 
 
 def edit_layer(layer: Any, entry: dict[str, Any], channels: Channels, kept: np.ndarray) -> None:
     """Change the config of one layer."""
     config = entry["config"]
-    if isinstance(layer, keras.Model) and graph_of(layer) is not None:
+    if graph_of(layer) is not None:
         edit_model(layer, config, channels, kept, outermost=False)
     for inner in ("layer", "backward_layer"):
         if isinstance(config.get(inner), dict):
             config[inner].pop("build_config", None)
+    forget_arrays(config)
     for path, labels in channels.edits.get(id(layer), {}).items():
         put(config, path, int(np.count_nonzero(stays(labels, kept))))
     for owner, rescale in channels.rescales:
         if owner is layer:
             put(config, rescale.path, get(config, rescale.path) * part(rescale.labels, kept) ** rescale.power)
+
+
+def forget_arrays(config: dict[str, Any]) -> None:
+    """Let what starts from an array of the old size, such as a pretrained embedding, start from zero: it is set anyway."""
+    for key, value in config.items():
+        if key.endswith("_initializer") and isinstance(value, dict) and value.get("class_name") == "Constant":
+            constant = value["config"]["value"]
+            if not isinstance(constant, int | float):
+                config[key] = keras.initializers.serialize(keras.initializers.Zeros())
 
 
 def get(config: Any, path: Path) -> Any:

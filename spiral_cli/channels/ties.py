@@ -18,6 +18,8 @@ class Ties:
     def __init__(self) -> None:
         self._parent: list[int] = []
         self._held: dict[int, str] = {}
+        self._tainted: set[int] = set()
+        self._summed: dict[int, str] = {}
 
     def fresh(self, count: int) -> Labels:
         """Return ``count`` new atoms."""
@@ -33,6 +35,11 @@ class Ties:
             atom = parent[atom]
         return atom
 
+    def named(self, labels: Labels) -> Labels:
+        """Return for every label the number that names its set."""
+        found, places = np.unique(labels, return_inverse=True)
+        return np.array([self.find(atom) for atom in found.tolist()], np.int64)[places].reshape(labels.shape)
+
     def tie(self, first: Labels, second: Labels) -> None:
         """Let atoms at the same place of two arrays of one length leave together only."""
         for a, b in {*zip(first.tolist(), second.tolist(), strict=True)}:
@@ -44,6 +51,15 @@ class Ties:
         for atom in {*labels.tolist()}:
             self._held.setdefault(atom, reason)
 
+    def taint(self, labels: Labels) -> None:
+        """Say that these atoms may have values though all their weights are zero, as after a sigmoid."""
+        self._tainted.update(labels.tolist())
+
+    def sum_up(self, labels: Labels, reason: str) -> None:
+        """Say that these atoms are summed up without weights: they may leave only if nothing taints them."""
+        for atom in {*labels.tolist()}:
+            self._summed.setdefault(atom, reason)
+
     def roots(self) -> np.ndarray:
         """Return for every atom the number that names its set, (atoms,)."""
         return np.array([self.find(atom) for atom in range(len(self._parent))], np.int64)
@@ -53,4 +69,8 @@ class Ties:
         reasons: dict[int, str] = {}
         for atom, reason in sorted(self._held.items()):
             reasons.setdefault(self.find(atom), reason)
+        tainted = {self.find(atom) for atom in self._tainted}
+        for atom, reason in sorted(self._summed.items()):
+            if self.find(atom) in tainted:
+                reasons.setdefault(self.find(atom), reason)
         return reasons

@@ -7,6 +7,7 @@ variables they run, and which settings of its config count them.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,10 @@ Axes = tuple[Labels | None, ...]
 Path = tuple[str | int, ...]
 
 
+class NotCoveredError(Exception):
+    """Raised by a rule for a setting of its layer that it does not cover; the layer is left whole."""
+
+
 @dataclass(frozen=True)
 class Signal:
     """A symbolic tensor: its shape, the batch included, and the labels of every axis."""
@@ -29,7 +34,9 @@ class Signal:
     axes: Axes
 
     def __post_init__(self) -> None:
-        assert len(self.shape) == len(self.axes)
+        fits = (labels is None or len(labels) == size for size, labels in zip(self.shape, self.axes, strict=True))
+        if not all(fits):
+            raise NotCoveredError("it does not keep the channels it is taken to keep")
 
 
 @dataclass(frozen=True)
@@ -38,11 +45,11 @@ class Edit:
 
     Attributes:
         path: keys into the config, from the layer's own.
-        labels: what it counts.
+        labels: what it counts; None where a shared layer's number may not change.
     """
 
     path: Path
-    labels: Labels
+    labels: Labels | None
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,8 @@ class Trace:
         produced: of each layer the labels it makes, by a name: path of the layer.
         uses: how often each weight of a variable is used in an example, by the variable's identity.
         products: multiplications of an example beside weights: pairs of labels and how many each stands for.
+        refused: why a layer is left whole, by its identity.
+        unknown: the same by its path.
     """
 
     ties: Ties = field(default_factory=Ties)
@@ -80,6 +89,7 @@ class Trace:
     owners: dict[int, str] = field(default_factory=dict)
     uses: dict[int, float] = field(default_factory=dict)
     products: list[tuple[Labels | int, float]] = field(default_factory=list)
+    refused: dict[int, str] = field(default_factory=dict)
     unknown: dict[str, str] = field(default_factory=dict)
     paths: dict[int, str] = field(default_factory=dict)
 
@@ -119,16 +129,29 @@ class Trace:
         return first
 
     def edit(self, layer: Any, key: str | Path, labels: Labels | None) -> None:
-        """Let the number at ``key`` of the layer's config follow what is kept of ``labels``."""
-        if labels is not None:
-            path = (key,) if isinstance(key, str) else key
-            self.edits.setdefault(id(layer), {})[path] = Edit(path, labels)
+        """Let the number at ``key`` of the layer's config follow what is kept of ``labels``.
+
+        At every call of a shared layer: what it counts at one is tied to what it counts at the other.
+        """
+        path = (key,) if isinstance(key, str) else key
+        known = self.edits.setdefault(id(layer), {})
+        known[path] = Edit(path, self.join(known[path].labels, labels) if path in known else labels)
 
     def rescale(self, owner: Any, labels: Labels, power: float, *, path: Path = ()) -> None:
         """Multiply a number of a layer's config, or a variable, by the kept part of ``labels`` to ``power``."""
         known = any(one is owner and rule.path == path for one, rule in self.rescales)
         if not known:  # once for a shared layer
             self.rescales.append((owner, Rescale(labels, power, path)))
+
+    def leave_whole(self, operation: Any, reason: str) -> None:
+        """Let all channels stay that an earlier call of a layer, or a part of its rule, has given to it."""
+        axes = [
+            labels for variable in getattr(operation, "variables", ()) for labels in self.bound.get(id(variable), ())
+        ]
+        axes += [edit.labels for edit in self.edits.get(id(operation), {}).values()]
+        axes += [labels for (owner, _), labels in self.produced.items() if owner == id(operation)]
+        for labels in axes:
+            self.hold_axis(labels, reason)
 
     def hold(self, signal: Signal, reason: str) -> None:
         """Let every channel stay that runs along an axis of ``signal``."""
@@ -140,10 +163,6 @@ class Trace:
         """Let the channels of one axis stay."""
         if labels is not None:
             self.ties.hold(labels, reason)
-
-
-class NotCoveredError(Exception):
-    """Raised by a rule for a setting of its layer that it does not cover; the layer is left whole."""
 
 
 Rule = Callable[..., Any]
@@ -169,10 +188,11 @@ def kind_of(operation: Any) -> str:
 
 
 def graph_of(model: Any) -> Any:
-    """Return the functional graph of a model, or None where it has none."""
-    if isinstance(model, keras.Sequential):
-        return model._functional
-    return model if hasattr(model, "_nodes_by_depth") else None
+    """Return the functional graph of a model, or None where it has none or a class of its own."""
+    if not type(model).__module__.startswith("keras.src."):
+        return None
+    graph = getattr(model, "_functional", None) if isinstance(model, keras.Sequential) else model
+    return graph if hasattr(graph, "_nodes_by_depth") else None
 
 
 def nodes_of(graph: Any) -> Iterator[Any]:
@@ -206,21 +226,73 @@ def pass_through(
     """Apply the rule of one call; a layer without one is left whole with what it touches."""
     path = f"{prefix}{operation.name}"
     trace.paths[id(operation)] = path
-    if graph_of(operation) is not None and isinstance(operation, keras.Model):
-        return walk(trace, operation, list(signals_in((args, kwargs))), f"{path}/")
-    function = RULES.get(kind_of(operation))
-    reason = "spiral has no rule for this layer" if function is None else ""
-    if function is not None:
-        try:
-            axes = function(trace, operation, shapes, *args, **kwargs)
-            axes = axes if isinstance(axes, list) else [axes]
-            return [Signal(shape, one) for shape, one in zip(shapes, axes, strict=True)]
-        except NotCoveredError as error:
-            reason = str(error)
-    trace.unknown[path] = f"{type(operation).__name__}: {reason}"
-    for signal in signals_in((args, kwargs)):
-        trace.hold(signal, f"feeds {path} ({type(operation).__name__}: {reason})")
+    try:
+        if id(operation) in trace.refused:
+            raise NotCoveredError(trace.refused[id(operation)])
+        return covered(trace, operation, shapes, arguments(operation, args, kwargs), path)
+    except NotCoveredError as error:
+        reason = str(error)
+    except Exception as error:  # what a rule did not expect must neither end the run nor make a wrong model
+        reason = f"its rule fails here ({type(error).__name__}: {error})"
+    trace.refused[id(operation)] = reason
+    touched = list(signals_in((args, kwargs)))
+    if getattr(operation, "variables", ()) or any(labels is not None for one in touched for labels in one.axes):
+        trace.unknown[path] = f"{type(operation).__name__}: {reason}"
+    full = f"feeds {path} ({type(operation).__name__}: {reason})"
+    for signal in touched:
+        trace.hold(signal, full)
+    trace.leave_whole(operation, reason)
     return [Signal(shape, (None,) * len(shape)) for shape in shapes]
+
+
+def covered(
+    trace: Trace, operation: Any, shapes: list[tuple[int | None, ...]], given: dict[str, Any], path: str
+) -> list[Signal]:
+    """Apply the rule of one call.
+
+    Raises:
+        NotCoveredError: there is none, or it does not cover this call.
+    """
+    (_, first), *rest = given.items()
+    others = dict(rest)
+    if graph_of(operation) is not None:
+        return walk(trace, operation, inputs_of(operation, first), f"{path}/")
+    function = RULES.get(kind_of(operation))
+    if function is None:
+        raise NotCoveredError("spiral has no rule for this layer")
+    for name, value in others.items():
+        for signal in signals_in(value if "mask" in name else None):
+            trace.hold(signal, f"a mask of {path} is made of them")
+    axes = function(trace, operation, shapes, first, **others)
+    axes = axes if isinstance(axes, list) else [axes]
+    return [Signal(shape, one) for shape, one in zip(shapes, axes, strict=True)]
+
+
+def arguments(operation: Any, args: Any, kwargs: Any) -> dict[str, Any]:
+    """Return what a layer is called with by the names of its ``call``, however it was written."""
+    bound = inspect.signature(operation.call).bind(*args, **kwargs)
+    given = dict(bound.arguments)
+    for name, parameter in bound.signature.parameters.items():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            given.update(given.pop(name, {}))
+    return given
+
+
+def inputs_of(model: Any, given: Any) -> list[Signal]:
+    """Return what a nested model is called with, in the order of its inputs.
+
+    Raises:
+        NotCoveredError: they do not fit to each other, so that Keras adapts them.
+    """
+    graph = graph_of(model)
+    if isinstance(given, dict):
+        structure = graph._inputs_struct
+        names = list(structure) if isinstance(structure, dict) else [tensor.name for tensor in graph.inputs]
+        given = {name: given[name] for name in names} if isinstance(structure, dict) else [given[one] for one in names]
+    signals = list(signals_in(given))
+    if [len(signal.shape) for signal in signals] != [len(tensor.shape) for tensor in graph.inputs]:
+        raise NotCoveredError("it is called with something else than its inputs")
+    return signals
 
 
 def signals_in(structure: Any) -> Iterator[Signal]:

@@ -77,7 +77,6 @@ def time_text(seconds: Mapping[str, Any]) -> str:
 
 def brief(seconds: float) -> str:
     """Return a time span in one unit, to the two digits that an estimate has."""
-    for unit, length, most in (("s", 1.0, 99.5), ("min", 60.0, 99.5), ("h", 3600.0, float("inf"))):
-        if seconds < most * length:
-            break
+    units = (("s", 1.0, 99.5), ("min", 60.0, 99.5), ("h", 3600.0, float("inf")))
+    unit, length = next((unit, length) for unit, length, most in units if seconds < most * length)
     return f"{seconds / length:.1f} {unit}" if seconds < 9.95 * length else f"{seconds / length:.0f} {unit}"

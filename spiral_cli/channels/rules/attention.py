@@ -28,6 +28,12 @@ def hold_places(trace: Trace, layer: Any, *signals: Signal) -> None:
             trace.hold_axis(labels, f"{layer.name} attends along them")
 
 
+def hold_masked(trace: Trace, layer: Any, heads: Labels, mask: Any, rank: int) -> None:
+    """A mask with an axis of heads says which head is which: all stay."""
+    if mask is not None and len(mask.shape) == rank and mask.shape[1] != 1:
+        trace.ties.hold(heads, f"{layer.name} has a mask for every head")
+
+
 def with_scores(axes: Axes, shapes: list, heads: Labels) -> list[Axes]:
     """Return the axes of the output, and of the attention scores (batch, heads, …) where they are asked for."""
     return [axes, *((None, heads, *(None,) * (len(shape) - 2)) for shape in shapes[1:])]
@@ -35,16 +41,24 @@ def with_scores(axes: Axes, shapes: list, heads: Labels) -> list[Axes]:
 
 @rule("MultiHeadAttention")
 def multi_head_attention(
-    trace: Trace, layer: Any, shapes: list, query: Signal, value: Signal, key: Signal | None = None, **_: Any
+    trace: Trace,
+    layer: Any,
+    shapes: list,
+    query: Signal,
+    value: Signal,
+    key: Signal | None = None,
+    attention_mask: Any = None,
+    **_: Any,
 ) -> list[Axes]:
     """Query, key and value projections (inputs, heads, width), and the output's (heads, width, outputs)."""
     key = value if key is None else key
     hold_places(trace, layer, query, key, value)
     heads = trace.fresh(layer, layer.num_heads, "heads")
+    hold_masked(trace, layer, heads, attention_mask, 2 + 2 * len(layer._attention_axes))
     project(trace, layer.query_dense, query.axes[-1], heads, query.shape)
     project(trace, layer.key_dense, key.axes[-1], heads, key.shape)
     project(trace, layer.value_dense, value.axes[-1], heads, value.shape)
-    if getattr(layer, "use_gate", False):
+    if getattr(layer, "_use_gate", False):
         project(trace, layer._gate_dense, query.axes[-1], heads, query.shape)
     pairs = positions(query.shape[1:-1]) * positions(key.shape[1:-1])
     trace.products.append((heads, pairs * (layer._key_dim + layer._value_dim)))
@@ -62,13 +76,21 @@ def multi_head_attention(
 
 @rule("GroupedQueryAttention", "GroupQueryAttention")
 def grouped_query_attention(
-    trace: Trace, layer: Any, shapes: list, query: Signal, value: Signal, key: Signal | None = None, **_: Any
+    trace: Trace,
+    layer: Any,
+    shapes: list,
+    query: Signal,
+    value: Signal,
+    key: Signal | None = None,
+    attention_mask: Any = None,
+    **_: Any,
 ) -> list[Axes]:
     """Several query heads share one of key and value: they leave with it, or the same ones of every share do."""
     key = value if key is None else key
     hold_places(trace, layer, query, key, value)
     shared, all_heads = layer.num_key_value_heads, layer.num_query_heads
     heads = trace.fresh(layer, all_heads, "heads")
+    hold_masked(trace, layer, heads, attention_mask, 4)
     parts = divided(all_heads, shared)
     parts.tie(trace, heads)
     served: Labels | None = heads_of(heads, shared) if parts.whole else None
@@ -95,5 +117,7 @@ def attention(trace: Trace, layer: Any, shapes: list, inputs: Any, **kwargs: Any
     scale = getattr(layer, "scale", None)
     if scale is not None and len(scale.shape):
         trace.bind(scale, along)
+    elif along is not None:
+        trace.ties.sum_up(along, f"{layer.name} multiplies or adds queries and keys")
     axes = (*(None,) * (len(shapes[0]) - 1), value.axes[-1])
     return [axes, *((None,) * len(shape) for shape in shapes[1:])]

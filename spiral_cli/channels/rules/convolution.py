@@ -8,7 +8,7 @@ import numpy as np
 
 from spiral_cli.channels.rules.dense import refuse_low_rank
 from spiral_cli.channels.rules.elementwise import mixes
-from spiral_cli.channels.rules.regular import divided, heads_of, places_of
+from spiral_cli.channels.rules.regular import Parts, divided, heads_of, places_of
 from spiral_cli.channels.ties import Labels
 from spiral_cli.channels.trace import Axes, Signal, Trace, positions, rule
 
@@ -58,9 +58,8 @@ def grouped(trace: Trace, layer: Any, entering: Labels | None, made: Labels) -> 
     groups = layer.groups
     if entering is None:
         # Inputs stay, so groups do: the same filters of every group leave.
-        table = made.reshape(groups, -1)
-        for other in table[1:]:
-            trace.ties.tie(table[0], other)
+        Parts(groups, whole=False).tie(trace, made)
+        trace.edit(layer, "groups", None)
         return None
     parts = divided(len(entering), groups)
     parts.tie(trace, entering)
@@ -69,9 +68,8 @@ def grouped(trace: Trace, layer: Any, entering: Labels | None, made: Labels) -> 
         parts.tie_all(trace, entering, made)
         trace.edit(layer, "groups", heads_of(entering, groups))
         return None
-    table = made.reshape(groups, -1)
-    for other in table[1:]:
-        trace.ties.tie(table[0], other)
+    parts.tie(trace, made)
+    trace.edit(layer, "groups", None)
     return places_of(entering, groups)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from spiral_cli.channels.rules.elementwise import mixes
+from spiral_cli.channels.rules.elementwise import keeps_zero, mixes
 from spiral_cli.channels.trace import Axes, NotCoveredError, Signal, Trace, positions, rule
 
 
@@ -21,7 +21,15 @@ def dense(trace: Trace, layer: Any, shapes: list, inputs: Signal, **_: Any) -> A
     trace.bind(layer.bias, made)
     trace.edit(layer, "units", made)
     mixes(trace, layer.activation, made)
+    add_to_others(trace, layer, inputs.axes[:-1])
     return (*inputs.axes[:-1], made)
+
+
+def add_to_others(trace: Trace, layer: Any, axes: Axes) -> None:
+    """Channels along axes that a layer does not multiply get its bias, too: they are no longer zero where masked."""
+    for labels in axes:
+        if labels is not None and (layer.bias is not None or not keeps_zero(layer.activation)):
+            trace.ties.taint(labels)
 
 
 def refuse_low_rank(layer: Any) -> None:
@@ -46,23 +54,22 @@ def einsum_dense(trace: Trace, layer: Any, shapes: list, inputs: Signal, **_: An
         if name not in entering:
             made[name] = trace.fresh(layer, sizes[name], name)
     axes = {**entering, **made}
+    for name in entering:
+        if name not in kernel_axes and name not in after and (labels := axes[name]) is not None:
+            trace.ties.sum_up(labels, f"{layer.name} sums over them")
     uses = positions([size for name, size in zip(before[1:], inputs.shape[1:], strict=True) if name not in kernel_axes])
     trace.bind(layer._kernel, *(axes[name] for name in kernel_axes), uses=uses)
     if layer.bias is not None:
-        names = [name for name in after if name in layer.bias_axes]
-        dims = iter(names)
-        trace.bind(layer.bias, *(axes[next(dims)] if size != 1 else None for size in bias_shape(layer, after)))
-    for place, name in enumerate(after[1:]):
-        given = layer.partial_output_shape[place]
-        if given is not None:
+        last = after[len(after) - len(layer.bias.shape) :]  # axes without a bias of their own are 1
+        trace.bind(layer.bias, *(axes[name] if name in layer.bias_axes else None for name in last))
+    elided = len(after) - 1 - len(layer.partial_output_shape)
+    given = after[1 + elided :] if layer.equation.startswith("...") else after[1:]
+    for place, (name, size) in enumerate(zip(given, layer.partial_output_shape, strict=False)):
+        if size is not None:
             trace.edit(layer, ("output_shape", place), axes[name])
     mixes(trace, layer.activation, axes[after[-1]])
+    add_to_others(trace, layer, tuple(axes[name] for name in after if name not in kernel_axes))
     return tuple(axes[name] for name in after)
-
-
-def bias_shape(layer: Any, after: str) -> tuple[int, ...]:
-    """Return the shape of an EinsumDense's bias, axes without a name being 1."""
-    return tuple(layer.bias.shape)
 
 
 def equation_of(layer: Any, rank: int) -> tuple[str, str, str]:
@@ -73,7 +80,9 @@ def equation_of(layer: Any, rank: int) -> tuple[str, str, str]:
         free = [letter for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if letter not in layer.equation]
         names = "".join(free[: rank - len(before.replace("...", ""))])
         before, after = before.replace("...", names), after.replace("...", names)
-    if len(before) != rank or len(set(before)) != len(before) or before[0] != after[0]:
+    if any(len({*names}) != len(names) for names in (before, kernel, after)):
+        raise NotCoveredError(f"equation {layer.equation} repeats an axis")
+    if len(before) != rank or before[0] != after[0] or before[0] in kernel:
         raise NotCoveredError(f"equation {layer.equation} is not covered")
     return before, kernel, after
 
@@ -86,6 +95,25 @@ def embedding(trace: Trace, layer: Any, shapes: list, inputs: Signal, **_: Any) 
     trace.bind(layer._embeddings, None, made)
     trace.edit(layer, "output_dim", made)
     return (*inputs.axes, made)
+
+
+@rule("ReversibleEmbedding")
+def reversible_embedding(
+    trace: Trace, layer: Any, shapes: list, inputs: Signal, reverse: bool = False, **_: Any
+) -> Axes:
+    """As an embedding; in reverse its table, or another (width, entries), multiplies what comes in."""
+    made = embedding(trace, layer, shapes, inputs)[-1]
+    if not layer.tie_weights:
+        uses = positions(inputs.shape[1:-1]) if reverse else 0.0
+        trace.bind(layer.reverse_embeddings, inputs.axes[-1] if reverse else made, None, uses=uses)
+        trace.join(made, trace.bound[id(layer.reverse_embeddings)][0])  # one width for both
+    elif reverse:
+        trace.bind(layer._embeddings, None, inputs.axes[-1], uses=positions(inputs.shape[1:-1]))
+    if not reverse:
+        return (*inputs.axes, made)
+    if any(labels is not None for labels in inputs.axes[:-1]):
+        raise NotCoveredError("channels run along another axis than its width")
+    return (None,) * len(shapes[0])
 
 
 @rule("LayerScale")
@@ -112,4 +140,7 @@ def constant_of_channels(trace: Trace, layer: Any, shapes: list, inputs: Signal,
     single = isinstance(layer, keras.layers.Rescaling) and np.ndim(layer.scale) == 0 and np.ndim(layer.offset) == 0
     if not single and any(labels is not None for labels in inputs.axes):
         raise NotCoveredError("its constants are fixed for each channel")
+    for labels in inputs.axes:
+        if labels is not None and layer.offset != 0:
+            trace.ties.taint(labels)
     return inputs.axes

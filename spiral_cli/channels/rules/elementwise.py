@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
+import numpy as np
+
 from spiral_cli.channels.ties import Labels
 from spiral_cli.channels.trace import Axes, NotCoveredError, Signal, Trace, kind_of, rule
 
@@ -19,17 +22,40 @@ PLAIN = frozenset(
 MIXING = ("softmax", "log_softmax", "sparsemax")
 
 
-def mixes(trace: Trace, activation: Any, labels: Labels | None) -> None:
-    """Hold channels whose activation function looks at several of them together, or is not Keras' own."""
+def mixes(trace: Trace, activation: Any, labels: Labels | None, *, gate: bool = False) -> None:
+    """Hold channels whose activation function looks at several of them together, or is not Keras' own.
+
+    What it makes of a masked channel may be more than nothing, unless it is a ``gate``: multiplied with nothing.
+    """
     name = getattr(activation, "__name__", type(activation).__name__)
     own = getattr(activation, "__module__", type(activation).__module__).startswith("keras.src.")
-    if labels is not None and not (own and (name in PLAIN or kind_of(activation) in SINGLE)):
+    if labels is None:
+        return
+    if not (own and (name in PLAIN or kind_of(activation) in SINGLE)):
         trace.ties.hold(labels, f"the activation {name} looks at all of them together" if own else f"{name} is unknown")
+    elif not gate and not keeps_zero(activation):
+        trace.ties.taint(labels)
+
+
+def keeps_zero(function: Any, *numbers: float) -> bool:
+    """Return whether a function of single values makes nothing of nothing: a channel without weights stays zero.
+
+    Args:
+        function: of one tensor, or of as many as there are ``numbers``.
+        numbers: what it is tried with; a single zero by default.
+
+    Raises:
+        NotCoveredError: its result has another shape, so that it looks at more than single values.
+    """
+    found = np.asarray(keras.ops.convert_to_numpy(function(*(keras.ops.full((1,), one) for one in numbers or (0.0,)))))
+    if found.shape != (1,):
+        raise NotCoveredError("it holds an array of constants")
+    return not found.any()
 
 
 SINGLE = (
     *("ReLU", "LeakyReLU", "ELU", "Dropout", "GaussianDropout", "GaussianNoise", "AlphaDropout", "Identity"),
-    *("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "ActivityRegularization", "Masking"),
+    *("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "ActivityRegularization"),
 )
 SINGLE_OPS = (
     *("Absolute", "Abs", "Cbrt", "Ceil", "Clip", "Copy", "Cos", "Cosh", "Exp", "Exp2", "Expm1", "Floor", "Log"),
@@ -43,6 +69,12 @@ SINGLE_OPS = (
 @rule(*SINGLE, *(f"ops.{name}" for name in SINGLE_OPS))
 def single(trace: Trace, layer: Any, shapes: list, inputs: Signal, *_: Any, **__: Any) -> Axes:
     """Every value by itself: labels pass."""
+    tracked = [labels for labels in inputs.axes if labels is not None]
+    if tracked and getattr(layer, "noise_shape", None) is not None:
+        raise NotCoveredError("its noise_shape may count channels")
+    if tracked and not keeps_zero(layer.call):
+        for labels in tracked:
+            trace.ties.taint(labels)
     return inputs.axes
 
 

@@ -14,7 +14,17 @@ def batch_normalization(trace: Trace, layer: Any, shapes: list, inputs: Signal, 
     labels = inputs.axes[layer.axis]
     for variable in (layer.gamma, layer.beta, layer.moving_mean, layer.moving_variance):
         trace.bind(variable, labels)
+    taint_others(trace, layer, inputs)
     return inputs.axes
+
+
+def taint_others(trace: Trace, layer: Any, inputs: Signal) -> None:
+    """Channels along axes that a layer does not normalise are shifted with the rest: no longer zero where masked."""
+    axes = layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis]
+    along = {axis % len(inputs.shape) for axis in axes}
+    for axis, labels in enumerate(inputs.axes):
+        if labels is not None and axis not in along:
+            trace.ties.taint(labels)
 
 
 @rule("LayerNormalization")
@@ -25,7 +35,16 @@ def layer_normalization(trace: Trace, layer: Any, shapes: list, inputs: Signal, 
         trace.bind(variable, *along)
     if getattr(layer, "rms_scaling", False):
         raise NotCoveredError("rms_scaling is not covered")
+    taint_others(trace, layer, inputs)
+    taint_without_scale(trace, layer, inputs)
     return inputs.axes
+
+
+def taint_without_scale(trace: Trace, layer: Any, inputs: Signal) -> None:
+    """Without a scale of its own, a channel of zeros becomes what the others' mean makes of it."""
+    for labels in inputs.axes:
+        if labels is not None and layer.gamma is None:
+            trace.ties.taint(labels)
 
 
 @rule("RMSNormalization")
@@ -37,6 +56,7 @@ def rms_normalization(trace: Trace, layer: Any, shapes: list, inputs: Signal, **
     along = labels_along(layer, inputs)
     trace.bind(layer.scale, *along)
     if len(along) == 1 and along[0] is not None:
+        trace.ties.sum_up(along[0], f"{layer.name} takes their mean square")
         trace.rescale(layer.scale, along[0], -0.5)
         trace.rescale(layer, along[0], -1.0, path=("epsilon",))
     return inputs.axes
@@ -59,9 +79,13 @@ def labels_along(layer: Any, inputs: Signal) -> list:
 def group_normalization(trace: Trace, layer: Any, shapes: list, inputs: Signal, **_: Any) -> Axes:
     """Whole groups leave, so that the statistics of the others stay; with one group it is a layer normalisation."""
     labels = inputs.axes[layer.axis]
+    for axis, others in enumerate(inputs.axes):
+        if axis != layer.axis % len(inputs.shape):
+            trace.hold_axis(others, f"{layer.name} takes its statistics over them")
     for variable in (layer.gamma, layer.beta):
         trace.bind(variable, labels)
     if labels is None:
+        trace.edit(layer, "groups", None)
         return inputs.axes
     groups = inputs.shape[layer.axis] if layer.groups == -1 else layer.groups
     if groups > 1:
@@ -69,10 +93,15 @@ def group_normalization(trace: Trace, layer: Any, shapes: list, inputs: Signal, 
         parts.tie(trace, labels)
         if layer.groups != -1:
             trace.edit(layer, "groups", heads_of(labels, groups))
+    else:
+        taint_without_scale(trace, layer, inputs)
     return inputs.axes
 
 
 @rule("UnitNormalization")
 def unit_normalization(trace: Trace, layer: Any, shapes: list, inputs: Signal, **_: Any) -> Axes:
     """Zeros add nothing to a length."""
+    for axis in layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis]:
+        if (labels := inputs.axes[axis]) is not None:
+            trace.ties.sum_up(labels, f"{layer.name} takes their length")
     return inputs.axes

@@ -43,8 +43,8 @@ def units_of(trace: Trace, layer: Any, inputs: Signal, initial: Any, owner: Any,
     trace.bind(cell.recurrent_kernel, made, columns, uses=steps)
     if cell.bias is not None:
         trace.bind(cell.bias, *(None,) * (len(cell.bias.shape) - 1), columns)
-    for function in (cell.activation, getattr(cell, "recurrent_activation", cell.activation)):
-        mixes(trace, function, made)
+    mixes(trace, cell.activation, made)
+    mixes(trace, getattr(cell, "recurrent_activation", cell.activation), made, gate=True)
     for state in signals_in(initial):
         trace.join(state.axes[-1], made)
     if not list(signals_in(initial)) and initial is not None:
@@ -96,14 +96,17 @@ def time_distributed(trace: Trace, layer: Any, shapes: list, inputs: Signal, **_
     """The inner layer at every step."""
     inner = layer.layer
     function = RULES.get(kind_of(inner))
-    if function is None or inputs.axes[1] is not None:
+    if function is None or inputs.axes[1] is not None or len(shapes) > 1:
         raise NotCoveredError(f"{type(inner).__name__} inside it is not covered")
     trace.paths[id(inner)] = f"{trace.paths[id(layer)]}/{inner.name}"
     single = Signal((inputs.shape[0], *inputs.shape[2:]), (inputs.axes[0], *inputs.axes[2:]))
+    before = {id(variable): trace.uses.get(id(variable), 0.0) for variable in inner.variables}
     axes = function(trace, inner, [(shapes[0][0], *shapes[0][2:])], single)
+    axes = axes[0] if isinstance(axes, list) else axes
     for path, edit in trace.edits.get(id(inner), {}).items():
         trace.edit(layer, ("layer", "config", *path), edit.labels)
-    times = inputs.shape[1] or 1
-    for variable in inner.variables:
-        trace.uses[id(variable)] = trace.uses.get(id(variable), 0.0) * times
+    for rescale in [rescale for owner, rescale in trace.rescales if owner is inner]:
+        trace.rescale(layer, rescale.labels, rescale.power, path=("layer", "config", *rescale.path))
+    for variable, uses in before.items():
+        trace.uses[variable] = uses + (trace.uses.get(variable, 0.0) - uses) * (inputs.shape[1] or 1)
     return (axes[0], None, *axes[1:])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from spiral_cli.channels.rules.convolution import channel_axis, hold_space
+from spiral_cli.channels.rules.regular import divided
 from spiral_cli.channels.ties import Labels
 from spiral_cli.channels.trace import Axes, NotCoveredError, Signal, Trace, rule
 
@@ -73,20 +75,52 @@ def reshaped(trace: Trace, inputs: Signal, shape: tuple[int | None, ...]) -> Axe
         return (None,) * len(shape)
     if len(tracked) > 1:
         raise NotCoveredError("channels run along several axes of what is reshaped")
-    before, after = known(inputs.shape[1:]), known(shape[1:])
-    if inputs.axes[0] is not None or before is None or after is None:
-        raise NotCoveredError("sizes are not known where channels are reshaped")
     (axis,) = tracked
+    same = 1  # axes in front that stay as they are, the batch first
+    while same < min(axis, len(shape)) and inputs.shape[same] == shape[same]:
+        same += 1
+    before, after = known(inputs.shape[same:]), known(shape[same:])
+    if axis == 0 or before is None or after is None or math.prod(before) != math.prod(after):
+        raise NotCoveredError("sizes are not known where channels are reshaped")
     labels = inputs.axes[axis]
     assert labels is not None
-    spread = labels.reshape([-1 if index == axis - 1 else 1 for index in range(len(inputs.shape) - 1)])
+    spread = labels.reshape([-1 if index == axis - same else 1 for index in range(len(before))])
     table = np.broadcast_to(spread, before).reshape(after)
+    divide(trace, table, math.prod(before[: axis - same]), len(labels))
+    place = one_axis(trace.ties.named(table))
+    if place is None:
+        raise NotCoveredError("it divides channels over several axes")
+    return (*(None,) * (same + place), along(table, place), *(None,) * (len(after) - place - 1))
+
+
+def divide(trace: Trace, table: np.ndarray, before: int, channels: int) -> None:
+    """Tie channels that a reshape lays over two axes: whole rows leave, or the same places of every row.
+
+    Args:
+        trace: what is found.
+        table: labels after the reshape.
+        before: positions in front of the axis that channels ran along.
+        channels: how many there are.
+    """
+    for place in range(table.ndim - 1):
+        rows, places = table.shape[place], table.shape[place + 1]
+        if math.prod(table.shape[:place]) == before and rows * places == channels and min(rows, places) > 1:
+            first = table.reshape(before, channels, -1)[0, :, 0]
+            divided(channels, rows).tie(trace, first)
+
+
+def one_axis(table: np.ndarray) -> int | None:
+    """Return the axis along which alone labels differ, or None where they differ along several."""
     for place in range(table.ndim):
-        line = table[tuple(slice(None) if index == place else 0 for index in range(table.ndim))]
-        along = line.reshape([-1 if index == place else 1 for index in range(table.ndim)])
-        if (table == along).all() and (table.shape[place] > 1 or table.size == 1):
-            return (None, *(np.ascontiguousarray(line) if index == place else None for index in range(table.ndim)))
-    raise NotCoveredError("it divides channels over several axes")
+        line = along(table, place).reshape([-1 if index == place else 1 for index in range(table.ndim)])
+        if (table == line).all() and (table.shape[place] > 1 or table.size == 1):
+            return place
+    return None
+
+
+def along(table: np.ndarray, place: int) -> Labels:
+    """Return the labels along one axis, at the start of all others."""
+    return np.ascontiguousarray(table[tuple(slice(None) if index == place else 0 for index in range(table.ndim))])
 
 
 def known(shape: tuple[int | None, ...]) -> tuple[int, ...] | None:
@@ -106,6 +140,14 @@ def transpose(trace: Trace, operation: Any, shapes: list, inputs: Signal, *_: An
     """Axes change places."""
     order = operation.axes or range(len(inputs.shape))[::-1]
     return tuple(inputs.axes[axis] for axis in order)
+
+
+@rule("ops.Swapaxes")
+def swap_axes(trace: Trace, operation: Any, shapes: list, x: Signal) -> Axes:
+    """Two axes change places."""
+    axes = list(x.axes)
+    axes[operation.axis1], axes[operation.axis2] = axes[operation.axis2], axes[operation.axis1]
+    return tuple(axes)
 
 
 @rule("RepeatVector")

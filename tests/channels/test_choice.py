@@ -1,0 +1,165 @@
+"""Laws of the choice: multiples, minima, targets met with as few channels as there can be."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import Input, layers
+from kinds import KINDS
+
+from spiral_cli.channels.choice import (
+    Limits,
+    channels_left,
+    choose,
+    chosen,
+    parameters_of,
+    products_of,
+    ranked,
+    steps_of,
+)
+from spiral_cli.channels.graph import Channels, find_channels
+from spiral_cli.channels.removal import remove
+from spiral_cli.errors import UsageError
+from spiral_cli.flops import calls
+
+LIMITS = st.builds(Limits, st.sampled_from([1, 2, 3, 4, 5, 8]), st.integers(1, 9))
+
+
+def two_widths() -> Channels:
+    """Return the groups of a model of 16 and 20 units, and of 4 heads."""
+    inputs = Input((5, 6))
+    x = layers.Dense(16, "relu", name="wide")(inputs)
+    x = layers.MultiHeadAttention(4, 3, output_shape=20, name="heads")(x, x)
+    return find_channels(keras.Model(inputs, layers.Dense(3)(layers.Flatten()(x))))
+
+
+CHANNELS = two_widths()
+SCORES = st.lists(st.floats(0, 1), min_size=CHANNELS.count, max_size=CHANNELS.count).map(np.array)
+
+
+@settings(derandomize=True, max_examples=60)
+@given(SCORES, LIMITS)
+def test_every_layer_keeps_a_multiple_and_its_least(scores: np.ndarray, limits: Limits) -> None:
+    for space in CHANNELS.spaces:
+        left = len(space.groups)
+        for step in steps_of(space, scores, limits):
+            left -= len(step.groups)
+            channels = left * space.width
+            assert channels % limits.round_to == 0 and channels >= limits.least and channels > 0
+            assert np.isclose(step.score, scores[step.groups].mean())
+        taken = np.concatenate([space.groups[:0], *(step.groups for step in steps_of(space, scores, limits))])
+        assert len({*taken.tolist()}) == len(taken) and {*taken.tolist()} < {*space.groups.tolist()}
+
+
+@settings(derandomize=True, max_examples=60)
+@given(SCORES, LIMITS, st.sampled_from(["global", "uniform"]), st.floats(0.02, 1.0))
+def test_the_target_is_met_with_as_few_as_there_can_be(
+    scores: np.ndarray, limits: Limits, allocation: str, target: float
+) -> None:
+    every = np.ones(CHANNELS.count, bool)
+    for measure in (channels_left, parameters_of, products_of):
+        whole = measure(CHANNELS, every)
+
+        def left(kept: np.ndarray, measure=measure, whole=whole) -> float:
+            return measure(CHANNELS, kept) / whole
+
+        steps = ranked(CHANNELS, scores, limits, allocation)
+        kept = choose(steps, every, left, target)
+        gone = [step for step in steps if not kept[step.groups].any()]
+        assert gone == steps[: len(gone)]
+        assert sum(len(step.groups) for step in gone) == np.count_nonzero(~kept)
+        reached = left(kept) <= target + 1e-9
+        assert reached or len(gone) == len(steps)
+        if gone and reached:
+            back = kept.copy()
+            back[gone[-1].groups] = True
+            assert left(back) > target + 1e-9
+        for space in CHANNELS.spaces:
+            assert kept[space.groups].any()
+
+
+def test_uniform_takes_the_same_part_of_every_layer() -> None:
+    scores = np.random.default_rng(0).random(CHANNELS.count)
+    left = lambda kept: channels_left(CHANNELS, kept)  # noqa: E731
+    kept = choose(ranked(CHANNELS, scores, Limits(), "uniform"), np.ones(CHANNELS.count, bool), left, 0.5)
+    assert {space.name: kept[space.groups].mean() for space in CHANNELS.spaces} == pytest.approx(
+        {"wide": 0.5, "heads": 0.5, "heads:heads": 0.5}, abs=0.1
+    )
+
+
+def test_the_least_important_leave_first() -> None:
+    scores = np.arange(CHANNELS.count, dtype=np.float64)
+    kept = choose(
+        ranked(CHANNELS, scores, Limits(), "global"),
+        np.ones(CHANNELS.count, bool),
+        lambda k: channels_left(CHANNELS, k),
+        0.8,
+    )
+    for space in CHANNELS.spaces:
+        there = kept[space.groups]
+        assert (np.sort(there) == there).all()
+
+
+def test_sparsities_of_layers_by_name() -> None:
+    scores = np.random.default_rng(0).random(CHANNELS.count)
+    kept = chosen(
+        CHANNELS,
+        scores,
+        0.5,
+        left=lambda kept: channels_left(CHANNELS, kept),
+        limits=Limits(),
+        allocation={"wide": 0.75},
+        final=0.5,
+    )
+    parts = {space.name: kept[space.groups].mean() for space in CHANNELS.spaces}
+    assert parts == {"wide": 0.25, "heads": 0.5, "heads:heads": 0.5}
+    with pytest.raises(UsageError, match=r"prune\.allocation"):
+        chosen(
+            CHANNELS,
+            scores,
+            0.5,
+            left=lambda kept: channels_left(CHANNELS, kept),
+            limits=Limits(),
+            allocation={"nothing": 0.75},
+            final=0.5,
+        )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "dense",
+            "dense_over_time",
+            "conv1d",
+            "conv2d",
+            "conv3d",
+            "conv2d_transpose",
+            "separable",
+            "causal_convolution",
+        ),
+        *("depthwise_with_multiplier", "grouped_convolution_of_few", "grouped_convolution_of_many", "shared_layers"),
+        *(
+            "nested_models",
+            "einsum_dense_heads",
+            "time_distributed",
+            "tied_embedding",
+            "multi_head_attention_value_dim",
+        ),
+        *("group_query_attention_6_2", "group_query_attention_8_4", "lstm", "gru", "bidirectional_lstm_concat"),
+    ],
+)
+def test_products_are_the_multiply_adds_that_flops_counts(name: str) -> None:
+    """Before and after removal, for what has weights and for attention."""
+    model = KINDS[name]()
+    channels = find_channels(model)
+    rng = np.random.default_rng(0)
+    kept = rng.random(channels.count) < 0.6
+    for space in channels.spaces:
+        kept[space.groups[0]] = True
+    small = remove(model, channels, kept)
+    for one, groups in ((model, np.ones(channels.count, bool)), (small, kept)):
+        assert products_of(channels, groups) == sum(call.cost.macs for call in calls(one)), name
