@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -34,10 +35,12 @@ def channel_turn(bench: Workbench, attempt: Attempt, rows: Sequence[Row], listen
     if cut is None:
         last = next((row["round"] for row in reversed(rows) if row["accepted"]), 0)
         wide = bench.on(load_model(bench.run.round(last).student))
-        pressed = None if before is None else press(wide, attempt, before, rows, listen, control)
+        wide.set_targets(rows, control.together)
+        pressed = None if before is None else press(wide, attempt, before, listen, control)
         cut = make_cut(wide, attempt, after.key, pressed, control.together)
     narrow = bench.on(load_model(folder.narrow(attempt.attempt)))
-    trained = train(narrow, after, attempt, rows, listen, control)
+    narrow.set_targets(rows, control.together)
+    trained = train(narrow, after, folder.checkpoint(attempt.attempt), listen, control)
     row = judge(narrow, attempt, after, trained, left=left_of(bench, narrow.model))
     row = {**row, "epochs": bench.recipe.train.epochs, "seconds": cut["seconds"] + trained.seconds}
     control.together.agree(f"{after.title}: whether it is accepted", decision(row, {}))
@@ -81,24 +84,17 @@ def stages(bench: Workbench, attempt: Attempt) -> tuple[Stage | None, Stage]:
     return before, after
 
 
-def press(
-    wide: Workbench, attempt: Attempt, stage: Stage, rows: Sequence[Row], listen: Listener, control: Control
-) -> Trained:
+def press(wide: Workbench, attempt: Attempt, stage: Stage, listen: Listener, control: Control) -> Trained:
     """Train while the groups that would leave now are pushed towards zero, ever harder (Wang et al. 2021)."""
     pressure = wide.program.pressure
     if isinstance(pressure, GroupPressure):
         pressure.leaving.assign(~choice_of(wide, attempt, stage.key))
-    return train(wide, stage, attempt, rows, listen, control)
+    checkpoint = wide.run.round(attempt.round).wide_checkpoint(attempt.attempt)
+    return train(wide, stage, checkpoint, listen, control)
 
 
-def train(
-    bench: Workbench, stage: Stage, attempt: Attempt, rows: Sequence[Row], listen: Listener, control: Control
-) -> Trained:
-    """Train the student on the bench from where it is; a stage's own checkpoint is taken up where there is one."""
-    folder = bench.run.round(attempt.round)
-    narrow = stage.key == (bench.recipe.seed, 2, attempt.round, attempt.attempt)
-    checkpoint = folder.checkpoint(attempt.attempt) if narrow else folder.wide_checkpoint(attempt.attempt)
-    bench.set_targets(rows, control.together)
+def train(bench: Workbench, stage: Stage, checkpoint: Path, listen: Listener, control: Control) -> Trained:
+    """Train the student on the bench from where it is, or from the checkpoint where there is one."""
     bench.program.reset([variable.numpy() for variable in bench.model.variables], stage_seed(stage.key))
     with Writer() as writer:
         return train_stage(bench.program, stage, checkpoint, writer, listen=listen, control=control)
