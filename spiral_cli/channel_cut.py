@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -142,7 +143,8 @@ def corrected(make: Callable[[float], keras.Model], left: Left, target: float) -
         left: measures a model.
         target: what may be left, 0 to 1.
     """
-    best, low, high, aim = None, 0.0, 1.0, target
+    best, low, high = None, 0.0, 1.0
+    aim, before = target, (1.0, 1.0)
     for _ in range(CORRECTIONS):
         model = make(aim)
         found = left(model)
@@ -152,9 +154,17 @@ def corrected(make: Callable[[float], keras.Model], left: Left, target: float) -
             high = aim
         if target * CLOSE <= found <= target or high - low < 1e-3:
             break
-        guess = aim * target * (1 + CLOSE) / 2 / found
+        power = slope((aim, found), before)
+        before, guess = (aim, found), aim * (target * (1 + CLOSE) / 2 / found) ** (1 / power)
         aim = guess if low < guess < high else (low + high) / 2
     return model if best is None else best
+
+
+def slope(here: tuple[float, float], before: tuple[float, float]) -> float:
+    """Return the power by which what is measured follows the number asked for, from two pairs of them."""
+    if here[0] == before[0] or here[1] == before[1]:
+        return 1.0
+    return float(np.clip(math.log(here[1] / before[1]) / math.log(here[0] / before[0]), 0.25, 4.0))
 
 
 def kept_for(wide: Workbench, channels: Channels, scores: np.ndarray, target: float, whole: Whole) -> np.ndarray:

@@ -145,7 +145,7 @@ def test_numbers_by_layer_count_from_the_student_before_any_pruning(two_rounds):
         sizes=sizes,
     )  # fmt: skip
     found = {space.layers: int(kept[space.groups].sum()) for space in narrow.spaces}
-    assert found == {("stem", "outer"): 3, ("inner",): 4, ("hidden",): 2}
+    assert found == {("outer", "stem"): 3, ("inner",): 4, ("hidden",): 2}
 
 
 @given(power=st.floats(0.5, 2.0), target=st.floats(0.05, 0.95))
