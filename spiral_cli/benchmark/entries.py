@@ -23,18 +23,24 @@ def is_run(path: Path) -> bool:
     return RunFolder(path).recipe.is_file()
 
 
-def entries_of_files(paths: Sequence[Path]) -> list[Entry]:
-    """Return an entry a file, named as short as tells them apart.
+def refuse_targets(paths: Sequence[Path]) -> None:
+    """Check that what is to be measured is there, and either files or one run.
 
     Raises:
-        MissingError: one is not there.
-        UsageError: one is given twice.
+        MissingError: something is not there.
+        UsageError: a file is named twice, or a run together with other things.
     """
     for path in paths:
         if not path.exists():
             raise MissingError(f"there is no {path}; name a run folder, or files of models")
     if len({path.resolve() for path in paths}) < len(paths):
         raise UsageError("a file is named twice; its second figures would be no other contender's")
+    if len(paths) > 1 and any(map(is_run, paths)):
+        raise UsageError("a run is measured with all its files, by itself; name one run, or files of models")
+
+
+def entries_of_files(paths: Sequence[Path]) -> list[Entry]:
+    """Return an entry a file, named as short as tells them apart."""
     names = [path.name for path in paths]
     if len(set(names)) < len(names):
         names = [str(path) for path in paths]

@@ -11,9 +11,8 @@ from typing import Any
 
 from spiral_cli.benchmark.asked import Asked
 from spiral_cli.benchmark.contender import Contender, ContenderError, Entry, Settings
-from spiral_cli.benchmark.entries import Counterparts, entries_of_files, entries_of_run, is_run
+from spiral_cli.benchmark.entries import Counterparts, entries_of_files, entries_of_run, is_run, refuse_targets
 from spiral_cli.benchmark.turns import figures, speedups, take_turns
-from spiral_cli.errors import UsageError
 from spiral_cli.evaluate import bytes_on_disk
 from spiral_cli.recipe import Recipe, load_recipe
 from spiral_cli.run import RunFolder
@@ -49,11 +48,10 @@ def opened(targets: Sequence[Path], asked: Asked, stack: ExitStack) -> tuple[lis
     Raises:
         MissingError, UsageError: as `benchmark`.
     """
+    refuse_targets(targets)
     settings = Settings(asked.threads, asked.open_length)
     if not any(map(is_run, targets)):
         return entries_of_files(targets), settings
-    if len(targets) > 1:
-        raise UsageError("a run is measured with all its files, by itself; name one run, or files of models")
     run = RunFolder(targets[0])
     recipe = load_recipe(run.recipe)
     shape = json.loads(run.preprocessing.read_text("utf-8"))["input_shape"] if run.preprocessing.is_file() else (1,)

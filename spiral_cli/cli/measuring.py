@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spiral_cli.benchmark.asked import Asked
+from spiral_cli.benchmark.entries import refuse_targets
 from spiral_cli.cli.output import Output
 from spiral_cli.cli.work import console_for, run_folder, stopping, working
 from spiral_cli.errors import SpiralError
@@ -30,6 +31,7 @@ def plan(recipe: Recipe, run_dir: Path | None, *, trial: bool, output: Output) -
 
 def benchmark(targets: Sequence[Path], asked: Asked, output: Output) -> int:
     """Measure files in their own runtimes; return 0, or 1 where one of them does not run."""
+    refuse_targets(targets)
     with working(output):
         from spiral_cli.benchmark.run import benchmark as measure
 

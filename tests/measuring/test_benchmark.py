@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from spiral_cli.benchmark.asked import Asked
 from spiral_cli.benchmark.contender import Contender, ContenderError, Entry, Settings
-from spiral_cli.benchmark.entries import entries_of_files, entries_of_run
+from spiral_cli.benchmark.entries import entries_of_files, entries_of_run, refuse_targets
 from spiral_cli.benchmark.run import benchmark
 from spiral_cli.benchmark.turns import Taken, figures, speedup, speedups, take_turns
 from spiral_cli.console.benchmark import benchmark_text
@@ -156,9 +156,12 @@ def test_files_are_told_apart_and_named_once(tmp_path):
     assert [entry.name for entry in entries_of_files(paths)] == [str(path) for path in paths]
     assert [entry.name for entry in entries_of_files(paths[:1])] == ["m.keras"]
     with pytest.raises(UsageError, match="twice"):
-        entries_of_files([paths[0], tmp_path / "a" / ".." / "a" / "m.keras"])
+        refuse_targets([paths[0], tmp_path / "a" / ".." / "a" / "m.keras"])
     with pytest.raises(MissingError, match="there is no"):
-        entries_of_files([tmp_path / "nowhere.keras"])
+        refuse_targets([tmp_path / "nowhere.keras"])
+    (tmp_path / "b" / "recipe.yaml").write_text("")
+    with pytest.raises(UsageError, match="by itself"):
+        refuse_targets([paths[0], tmp_path / "b"])
 
 
 def test_of_a_run_every_export_stands_beside_the_teacher_in_the_same_runtime(tmp_path):

@@ -140,7 +140,7 @@ def test_the_page_opens_in_a_browser_and_loads_nothing(measured, tmp_path):
         for width in (DESKTOP, PHONE):
             tab.show(file, width=width)
             assert tab.errors() == []
-            own = [one for one in tab.requests() if not one.startswith("chrome:")]  # a new tab has a page of its own
+            own = [one for one in tab.requests() if not one.startswith("chrome")]  # a new tab has a page of its own
             assert own == [file.as_uri()]
             assert tab.ask("return document.documentElement.scrollWidth") == width
             lines = tab.ask("return document.querySelectorAll('[data-figure=curves-figure] .js-line').length")
