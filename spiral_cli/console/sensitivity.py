@@ -21,8 +21,8 @@ def sensitivity_text(result: Mapping[str, Any], width: int) -> str:
     title = f"drop of validation {monitor} from {number(result['metric'])}, one layer pruned at a time"
     table = grid([layer_texts(layer, result["sparsities"][:-1]) for layer in result["layers"]], title, width)
     told = (
-        f"suggested: {number(result['final_sparsity'])} of all weights; each layer by itself would cost about "
-        f"{number(result['tolerated_drop'])} before any training"
+        f"suggested: {number(result['final_sparsity'])} of all weights, where the layers' own drops sum to the "
+        "least; nothing here is trained, and training in rounds wins most of it back"
     )
     return "\n".join([table, fill(told, width)])
 

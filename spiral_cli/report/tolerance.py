@@ -48,7 +48,14 @@ def curves(result: Mapping[str, Any]) -> go.Figure:
             customdata=[[drop_text(point["drop"])] for point in points],
             hovertemplate=f"{html.escape(layer['name'])}<br>density %{{x:.4g}}, drop %{{customdata[0]}}<extra></extra>",
         )
-    tolerated = result["tolerated_drop"]
-    figures.level(figure, tolerated, f"tolerated {tolerated:.4f}", figures.MUTED, "dash", "top left")
+    figure.add_scatter(
+        name="suggested",
+        x=[1.0 - layer["suggested"] for layer in result["layers"]],
+        y=[layer["estimated_drop"] for layer in result["layers"]],
+        mode="markers",
+        marker={"color": "rgba(0,0,0,0)", "size": 14, "symbol": "diamond", "line": {"color": figures.TEXT, "width": 2}},
+        customdata=[[html.escape(layer["name"])] for layer in result["layers"]],
+        hovertemplate="%{customdata[0]}<br>density %{x:.4g}<extra>suggested</extra>",
+    )
     figures.densities(figure, densities)
     return figure.update_yaxes(title_text=f"drop of validation {result['monitor'].replace('_', ' ')}", tickformat=".3f")

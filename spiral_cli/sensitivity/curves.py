@@ -87,7 +87,7 @@ def points(
             one.variable.assign(np.where(kept, before, np.zeros_like(before)))
             metric = metric_of(bench)
             lost = None if metric is None or dense is None else drop(dense, metric, mode_of(bench))
-            yield Point(1.0 - np.count_nonzero(kept) / kept.size, metric, lost)
+            yield Point(1.0 - int(np.count_nonzero(kept)) / kept.size, metric, lost)
     finally:
         one.variable.assign(before)
 

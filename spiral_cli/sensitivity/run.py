@@ -15,7 +15,7 @@ from spiral_cli.pruning.schedules import sparsities as schedule_of
 from spiral_cli.recipe import Recipe
 from spiral_cli.run import RunFolder, write_text
 from spiral_cli.sensitivity.curves import Curve, curves
-from spiral_cli.sensitivity.suggest import overall, suggest
+from spiral_cli.sensitivity.suggest import estimated, overall, suggest
 from spiral_cli.student import Workbench, set_up
 from spiral_cli.teacher import train_or_load_teacher
 from spiral_cli.together import joined
@@ -40,9 +40,9 @@ def sensitivity(
         listen, control: as of `compress.compress`.
 
     Returns:
-        ``monitor``, ``sparsities`` asked for, ``metric`` of the dense student, ``final_sparsity``,
-        ``tolerated_drop``, and ``layers``: each with ``name``, ``weights``, ``points`` (``sparsity``,
-        ``metric``, ``drop``) and its ``suggested`` sparsity. Empty in a worker that follows another.
+        ``monitor``, ``sparsities`` asked for, ``metric`` of the dense student, ``final_sparsity`` and
+        ``layers``: each with ``name``, ``weights``, ``points`` (``sparsity``, ``metric``, ``drop``), its
+        ``suggested`` sparsity and the ``estimated_drop`` there. Empty in a worker that follows another.
 
     Raises:
         SpiralError: as `train_or_load_teacher` and `set_up`.
@@ -97,15 +97,21 @@ def measured(bench: Workbench, sparsities: Sequence[float], listen: Listener, co
 
 def described(recipe: Recipe, found: Sequence[Curve], sparsities: Sequence[float]) -> dict[str, Any]:
     """Return what `sensitivity` returns."""
-    allocation, tolerated = suggest(found, schedule_of(recipe.prune.schedule)[-1])
+    allocation = suggest(found, schedule_of(recipe.prune.schedule)[-1])
     return {
         "recipe": recipe.name,
         "monitor": recipe.guard.monitor,
         "sparsities": sorted({*sparsities, WHOLE_LAYER}),
         "metric": found[0].points[0].metric,
         "final_sparsity": overall(allocation, found),
-        "tolerated_drop": tolerated,
-        "layers": [{**asdict(curve), "suggested": allocation[curve.name]} for curve in found],
+        "layers": [
+            {
+                **asdict(curve),
+                "suggested": allocation[curve.name],
+                "estimated_drop": estimated(curve, allocation[curve.name]),
+            }
+            for curve in found
+        ],
     }
 
 

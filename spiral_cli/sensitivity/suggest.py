@@ -1,10 +1,10 @@
-"""Sparsities by layer from what each tolerates: all layers at the same estimated drop.
+"""Sparsities by layer from what each loses by itself: those whose estimated drops sum to the least.
 
-Each layer's curve is made to rise: the drop at a sparsity is the largest up to there (a lucky point in the middle
-promises nothing). Between its points it is linear. For a tolerated drop t a layer gets the largest sparsity at which
-its curve is at most t; t is found by bisection so that the whole meets the schedule's final sparsity. Where curves are
-flat the whole jumps over it: then every layer goes the same part of the way between both sides of the jump, so the
-whole is met exactly. (The equal-drop rule is that of Han et al. 2015, section 3, made exact.)
+Each layer's curve of drop against weights removed is made convex from below, and the whole is removed where the next
+weight costs least: the segments of all curves in the order of their slopes, until the schedule's final sparsity is met,
+the last of them in part. At the end every layer loses as much by its next weight, which is the least sum there is (the
+rule by which bits are shared out over quantisers, Shoham and Gersho 1988). Drops are those of layers pruned by
+themselves and untrained, so the sum ranks allocations; it foretells no accuracy.
 """
 
 from __future__ import annotations
@@ -15,58 +15,67 @@ import numpy as np
 
 from spiral_cli.sensitivity.curves import Curve
 
-BISECTIONS = 60  # halve the interval to the last bit
 DIGITS = 6  # of a sparsity in a recipe
 
 
-def suggest(found: Sequence[Curve], final: float) -> tuple[dict[str, float], float]:
-    """Return the sparsity of each layer, and the drop each is estimated to cost by itself.
+def suggest(found: Sequence[Curve], final: float) -> dict[str, float]:
+    """Return the sparsity of each layer.
 
     Args:
         found: a curve a layer, from sparsity 0 to 1.
         final: sparsity of the whole, 0 to below 1.
 
     Returns:
-        sparsities whose mean, weighted by the layers' weights, is ``final``, at least one weight of each layer
-        left where that allows it; and the tolerated drop.
+        sparsities whose mean, weighted by the layers' weights, is ``final``, as far as one weight of
+        each layer is left.
     """
-    rising = [envelope(curve) for curve in found]
-    sizes = np.array([curve.weights for curve in found], np.float64)
-    most = 1.0 - 1.0 / sizes
-    final = min(final, float(np.average(most, weights=sizes)))
-
-    def at(tolerated: float) -> np.ndarray:
-        return np.minimum([tolerates(sparsities, drops, tolerated) for sparsities, drops in rising], most)
-
-    low, high = -1.0, max(float(drops[-1]) for _, drops in rising)
-    for _ in range(BISECTIONS):
-        middle = (low + high) / 2.0
-        low, high = (low, middle) if np.average(at(middle), weights=sizes) >= final else (middle, high)
-    before, after = (at(low) if low > -1.0 else np.zeros(len(sizes))), at(high)
-    whole = [float(np.average(one, weights=sizes)) for one in (before, after)]
-    part = (final - whole[0]) / (whole[1] - whole[0]) if whole[1] > whole[0] else 1.0
-    chosen = before + part * (after - before)
-    return {curve.name: round(float(one), DIGITS) for curve, one in zip(found, chosen, strict=True)}, max(high, 0.0)
+    segments = [(slope, curve.name, length) for curve in found for slope, length in slopes(curve)]
+    removed = dict.fromkeys((curve.name for curve in found), 0.0)
+    left = final * sum(curve.weights for curve in found)
+    for _, name, length in sorted(segments, key=lambda segment: segment[0]):
+        taken = min(length, left)
+        removed[name] += taken
+        left -= taken
+    return {curve.name: round(removed[curve.name] / curve.weights, DIGITS) for curve in found}
 
 
-def envelope(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
-    """Return a curve's sparsities and its drops made to rise; what could not be measured is infinitely bad."""
-    sparsities = np.array([point.sparsity for point in curve.points])
-    drops = np.array([np.inf if point.drop is None else max(point.drop, 0.0) for point in curve.points])
-    finite = drops[np.isfinite(drops)].max(initial=0.0)
-    return sparsities, np.maximum.accumulate(np.where(np.isfinite(drops), drops, finite + 1.0))
+def slopes(curve: Curve) -> list[tuple[float, float]]:
+    """Return a convex curve's segments: drop a weight, and weights removed; the last weight of a layer stays."""
+    removed, drops = hull(*risen(curve))
+    lengths = np.diff(np.minimum(removed, curve.weights - 1))
+    return [
+        (float(rise / length), float(length)) for rise, length in zip(np.diff(drops), lengths, strict=True) if length
+    ]
 
 
-def tolerates(sparsities: np.ndarray, drops: np.ndarray, tolerated: float) -> float:
-    """Return the largest sparsity at which a rising, piecewise linear curve is at most ``tolerated``, or 0."""
-    below = np.flatnonzero(drops <= tolerated)
-    if len(below) == 0:
-        return 0.0
-    last = int(below[-1])
-    if last == len(drops) - 1:
-        return float(sparsities[-1])
-    part = (tolerated - drops[last]) / (drops[last + 1] - drops[last])
-    return float(sparsities[last] + part * (sparsities[last + 1] - sparsities[last]))
+def risen(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights removed and drops of a curve, made to rise: a lucky point in the middle promises nothing.
+
+    What could not be measured, because the model gave NaN, is worse by one than all that could.
+    """
+    removed = curve.weights * np.array([point.sparsity for point in curve.points])
+    measured = [max(point.drop, 0.0) for point in curve.points if point.drop is not None]
+    drops = [max(measured) + 1.0 if point.drop is None else max(point.drop, 0.0) for point in curve.points]
+    return removed, np.maximum.accumulate(drops)
+
+
+def hull(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lower convex hull of a rising curve, whose ``x`` may stand still (Andrew 1979)."""
+    kept = [0]
+    for i in range(1, len(x)):
+        if x[i] == x[kept[-1]]:  # not lower, for the curve rises
+            continue
+        while len(kept) > 1 and (y[kept[-1]] - y[kept[-2]]) * (x[i] - x[kept[-2]]) >= (y[i] - y[kept[-2]]) * (
+            x[kept[-1]] - x[kept[-2]]
+        ):
+            kept.pop()  # it lies on or above the line to the new point
+        kept.append(i)
+    return x[kept], y[kept]
+
+
+def estimated(curve: Curve, sparsity: float) -> float:
+    """Return the drop that a layer's convex curve gives for a sparsity between those measured."""
+    return float(np.interp(sparsity * curve.weights, *hull(*risen(curve))))
 
 
 def overall(sparsities: Mapping[str, float], found: Sequence[Curve]) -> float:

@@ -37,7 +37,7 @@ def write_suggestion(recipe: Recipe, result: Mapping[str, Any], run: RunFolder, 
     suggested = recipe.model_copy(update={"name": f"{recipe.name}-by-layer", "prune": prune})
     head = (
         f"# spiral compress {path} --teacher-from {run.root}\n"
-        f"# prune.allocation as spiral sensitivity suggests it: each layer by itself costs about "
-        f"{result['tolerated_drop']:.4g} of validation {result['monitor']}, untrained.\n"
+        f"# prune.allocation as spiral sensitivity suggests it, of what each layer by itself costs of validation "
+        f"{result['monitor']}.\n"
     )
     write_text(path, head + dump(suggested, path.parent))
