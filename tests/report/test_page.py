@@ -17,6 +17,7 @@ from made import ARTIFACT, FAILED, RECIPE, ROWS, details, report, row, selected,
 from spiral_cli.errors import MissingError, RunMismatchError
 from spiral_cli.report.page import rebuild, write_page
 from spiral_cli.report.read import read_run
+from spiral_cli.report.verdict import asked
 from spiral_cli.run import Ledger, RunFolder
 
 WORST = row(1, 0.005, 0.7, accepted=False)
@@ -183,6 +184,27 @@ def test_what_is_left_of_channels_is_in_the_table(tmp_path):
     write_page(run)
     assert "weights left channels left flops left accuracy" in read_page(run).text
     assert "220 0.3000 2.1000 0.9510" in read_page(run).text
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ("prune: {granularity: {n: 2, m: 4}, schedule: [0.25, 0.5]}", ["2 of 4,", "to sparsities 0.25, 0.5"]),
+        ("prune: {granularity: {block: [4, 2]}, allocation: {'*': 0.9}}", ["blocks of 4 × 2, sparsities by layer"]),
+        (
+            "prune: {granularity: channel, budget: {flops: 0.4}}",
+            ["magnitude, channel, global", "to sparsity 0.6 in 5 rounds, which leaves 40 % of the flops"],
+        ),
+        ("student: {model: lenet5}", ["Student lenet5"]),
+        ("distill: {features: [{teacher: a, student: b}]}", ["kl on outputs, and 1 layer, temperature 2"]),
+        ("export: [keras, litert]", ["Export keras, litert"]),
+    ],
+)
+def test_what_was_asked_is_said_as_a_person_would(settings, words, tmp_path):
+    said = report(tmp_path, RECIPE + settings + "\n")
+    text = " ".join(f"{key} {words}" for key, words in asked(said["recipe"]).items())
+    for word in words:
+        assert word in text
 
 
 def test_an_unfinished_run_shows_its_ledger(tmp_path):
