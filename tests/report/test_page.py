@@ -128,7 +128,7 @@ def test_plots_hold_the_numbers_of_the_report(tmp_path):
     accepted, rolled_back, chosen = figure(run, "tradeoff")["data"]
     assert (accepted["x"], accepted["y"]) == ([0.5, 0.22], [0.958, 0.951])
     assert (rolled_back["x"], rolled_back["y"]) == ([0.1], [0.92])
-    assert (chosen["x"], chosen["y"]) == ([0.22], [0.95])
+    assert (chosen["x"], chosen["y"]) == ([0.22], [0.951])
     assert [line["y0"] for line in figure(run, "tradeoff")["layout"]["shapes"]] == pytest.approx([0.96, 0.94])
     assert figure(run, "layers")["data"][0]["x"] == [0.75, 0.5]
     assert [one["x"] for one in figure(run, "bytes")["data"]] == [[80.0], [40.0], [9.0]]
