@@ -67,11 +67,8 @@ def tradeoff(report: Mapping[str, Any]) -> go.Figure:
     teacher = report["teacher"]["metrics"]["validation"][monitor]
     sign = 1 if monitor_mode(monitor, report["recipe"]["guard"]["mode"]) == "min" else -1
     budget = teacher + sign * report["max_drop"]
-    for name, y, line in (
-        (f"teacher {number(teacher)}", teacher, {"color": TEACHER, "width": 1.5}),
-        (f"budget {number(budget)}", budget, {"color": MUTED, "width": 1.5, "dash": "dash"}),
-    ):
-        figure.add_hline(y=y, line=line, layer="below", name=name, showlegend=True)
+    level(figure, teacher, f"teacher {number(teacher)}", TEACHER)
+    level(figure, budget, f"budget {number(budget)}", MUTED, "dash")
     densities(figure, [row["density"] for row in rows])
     return figure.update_yaxes(title_text=f"validation {monitor.replace('_', ' ')}", tickformat=".3f")
 
@@ -254,6 +251,12 @@ def framed(height: int) -> go.Figure:
     }
     figure.update_xaxes(**axis)
     return figure.update_yaxes(**axis)
+
+
+def level(figure: go.Figure, y: float, name: str, colour: str, dash: str = "solid") -> go.Figure:
+    """Draw a value across the whole figure, behind what else there is; the legend names it."""
+    line = {"color": colour, "width": 1.5, "dash": dash}
+    return figure.add_hline(y=y, line=line, layer="below", name=name, showlegend=True)
 
 
 def densities(figure: go.Figure, values: Sequence[float]) -> go.Figure:

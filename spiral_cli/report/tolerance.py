@@ -12,7 +12,7 @@ from spiral_cli.console.texts import drop_text
 from spiral_cli.report import figures
 from spiral_cli.report.page import render
 
-COLOURS = (figures.STUDENT, figures.TEACHER, figures.BAD, "var(--fourth)", figures.TEXT)
+COLOURS = (figures.STUDENT, figures.TEACHER, figures.BAD, figures.FOURTH, figures.TEXT)
 DASHES = ("solid", "dash", "dot", "dashdot")  # another for every turn through the colours
 
 
@@ -49,6 +49,6 @@ def curves(result: Mapping[str, Any]) -> go.Figure:
             hovertemplate=f"{html.escape(layer['name'])}<br>density %{{x:.4g}}, drop %{{customdata[0]}}<extra></extra>",
         )
     tolerated = result["tolerated_drop"]
-    figures.level(figure, tolerated, f"tolerated {tolerated:.4f}", figures.MUTED, "dash", "top left")
+    figures.level(figure, tolerated, f"tolerated {tolerated:.4f}", figures.MUTED, "dash")
     figures.densities(figure, densities)
     return figure.update_yaxes(title_text=f"drop of validation {result['monitor'].replace('_', ' ')}", tickformat=".3f")
