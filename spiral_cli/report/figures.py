@@ -13,7 +13,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from spiral_cli.console.texts import drop_text, number
+from spiral_cli.console.texts import drop_text, number, size
 from spiral_cli.guard import monitor_mode
 from spiral_cli.report.read import Stage
 
@@ -31,7 +31,7 @@ LONGEST = 22  # characters of a name beside an axis
 MOST_CLASSES = 30  # in one plot; the table beneath holds all
 ROW = 22  # pixels of a bar and its gap
 FEW_STAGES = 4  # that are named in full
-FEW_DECADES = 3  # that an axis has room to divide
+STEPS = {1: (1, 2, 5), 3: (1, 3)}  # ticks of a power of ten, on an axis of up to so many
 
 
 def tradeoff(report: Mapping[str, Any]) -> go.Figure:
@@ -57,21 +57,18 @@ def tradeoff(report: Mapping[str, Any]) -> go.Figure:
             )
     if chosen := report["selected"]:
         figure.add_scatter(
-            name="chosen, on test",
+            name="chosen",
             x=[chosen["density"]],
-            y=[chosen["metrics"]["test"][monitor]],
+            y=[chosen["metrics"]["validation"][monitor]],
             mode="markers",
-            marker={"color": "rgba(0,0,0,0)", "size": 15, "symbol": "diamond", "line": {"color": TEXT, "width": 2}},
-            hovertemplate="density %{x:.4g}<br>%{y:.4f} on test<extra>chosen</extra>",
+            marker={"color": TEXT, "size": 17, "symbol": "circle-open", "line": {"width": 2}},
+            hoverinfo="skip",
         )
     teacher = report["teacher"]["metrics"]["validation"][monitor]
     sign = 1 if monitor_mode(monitor, report["recipe"]["guard"]["mode"]) == "min" else -1
     budget = teacher + sign * report["max_drop"]
-    for name, y, line in (
-        (f"teacher {number(teacher)}", teacher, {"color": TEACHER, "width": 1.5}),
-        (f"budget {number(budget)}", budget, {"color": MUTED, "width": 1.5, "dash": "dash"}),
-    ):
-        figure.add_hline(y=y, line=line, layer="below", name=name, showlegend=True)
+    level(figure, teacher, f"teacher {number(teacher)}", TEACHER)
+    level(figure, budget, f"budget {number(budget)}", MUTED, "dash")
     densities(figure, [row["density"] for row in rows])
     return figure.update_yaxes(title_text=f"validation {monitor.replace('_', ' ')}", tickformat=".3f")
 
@@ -157,7 +154,7 @@ def sizes(rows: Rows) -> go.Figure:
                 x=values,
                 orientation="h",
                 marker={"color": colour},
-                text=["" if value is None else f"{value:.3g}" for value in values],
+                text=[size(row[key]) if row[key] else "" for row in rows],
                 textangle=0,
                 hovertemplate=f"%{{x:.4g}} kB<extra>{name}</extra>",
             )
@@ -174,11 +171,14 @@ def latencies(rows: Rows) -> go.Figure:
     parts = [row["latency_ms"] / row["teacher_latency_ms"] for row in rows]
     figure = framed(100 + 2 * ROW * len(rows))
     figure.add_bar(
+        name="student",
         y=list(range(len(rows))),
         x=parts,
         orientation="h",
         marker={"color": STUDENT},
         text=[f"{part:.2f}" for part in parts],
+        textposition="inside",
+        insidetextanchor="start",
         textangle=0,
         customdata=[[row["latency_ms"], row["teacher_latency_ms"]] for row in rows],
         hovertemplate="%{customdata[0]:.3g} ms, the teacher %{customdata[1]:.3g} ms<extra></extra>",
@@ -208,7 +208,7 @@ def classes(rows: Rows) -> go.Figure:
     )
     widest = max(0.01, *(abs(change) for change in changes)) * 1.1
     figure.update_xaxes(
-        title_text="change of recall, student − teacher", tickformat="+.2f", range=[-widest, widest], zeroline=True
+        title_text="change of recall, student − teacher", tickformat="+.3~f", range=[-widest, widest], zeroline=True
     )
     return listed(figure, [short(row["name"]) for row in rows])
 
@@ -253,17 +253,23 @@ def framed(height: int) -> go.Figure:
     return figure.update_yaxes(**axis)
 
 
+def level(figure: go.Figure, y: float, name: str, colour: str, dash: str = "solid") -> go.Figure:
+    """Draw a value across the whole figure, behind what else there is; the legend names it."""
+    line = {"color": colour, "width": 1.5, "dash": dash}
+    return figure.add_hline(y=y, line=line, layer="below", name=name, showlegend=True)
+
+
 def densities(figure: go.Figure, values: Sequence[float]) -> go.Figure:
     """Let a figure's axis show densities, which fall from left to right."""
     title = "density: weights left, logarithmic"
-    return figure.update_xaxes(type="log", autorange="reversed", title_text=title, **ticks(values))
+    return figure.update_xaxes(type="log", autorange="reversed", title_text=title, tickangle=0, **ticks(values))
 
 
 def ticks(values: Sequence[float]) -> dict[str, list[Any]]:
-    """Return ticks of a logarithmic axis: 1, 2 and 5 of every power of ten, or 1 alone where these are many."""
+    """Return ticks of a logarithmic axis, fewer of every power of ten the more of these there are."""
     known = [value for value in values if value > 0] or [1.0]
     low, high = math.floor(math.log10(min(known))), math.ceil(math.log10(max(known)))
-    steps = (1, 2, 5) if high - low <= FEW_DECADES else (1,)
+    steps = next((steps for decades, steps in STEPS.items() if high - low <= decades), (1,))
     places = [step * 10.0**power for power in range(low, high + 1) for step in steps]
     return {"tickvals": places, "ticktext": [f"{place:g}" for place in places]}
 

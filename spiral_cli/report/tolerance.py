@@ -12,7 +12,7 @@ from spiral_cli.console.texts import drop_text
 from spiral_cli.report import figures
 from spiral_cli.report.page import render
 
-COLOURS = (figures.STUDENT, figures.TEACHER, figures.BAD, "var(--fourth)", figures.TEXT)
+COLOURS = (figures.STUDENT, figures.TEACHER, figures.BAD, figures.FOURTH, figures.TEXT)
 DASHES = ("solid", "dash", "dot", "dashdot")  # another for every turn through the colours
 
 

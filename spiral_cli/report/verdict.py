@@ -54,7 +54,7 @@ def asked(recipe: Mapping[str, Any]) -> dict[str, str]:
         "Teacher": f"{source(teacher)}, {counted(teacher['epochs'], 'epoch') if teacher['epochs'] else 'as it is'}",
         "Student": "a copy of the teacher" if source(student) == "same" else source(student),
         "Prune": f"{prune['criterion']}, {granularity(prune['granularity'])}, {allocation(prune['allocation'])}",
-        "Schedule": schedule(prune["schedule"]),
+        "Schedule": f"{schedule(prune['schedule'])}{budget(prune.get('budget'))}",
         "Distil": f"{distill['loss']} on outputs{features}, temperature {distill['temperature']:g}, "
         f"alpha {distill['alpha']:g}, from the {distill['teacher']} teacher",
         "Train": f"{counted(train['epochs'], 'epoch')} a round, {train['optimizer']}, "
@@ -84,6 +84,11 @@ def granularity(settings: str | Mapping[str, Any]) -> str:
 def allocation(settings: str | Mapping[str, Any]) -> str:
     """Return an allocation as a person says it."""
     return f"{settings} allocation" if isinstance(settings, str) else "sparsities by layer"
+
+
+def budget(settings: Mapping[str, float | None] | None) -> str:
+    """Return what a budget of channels leaves in the end."""
+    return "".join(f", which leaves {percent(left)} of the {what}" for what, left in (settings or {}).items() if left)
 
 
 def schedule(settings: Mapping[str, Any] | list[float]) -> str:

@@ -36,7 +36,7 @@ class ReplicatedProgram(Program):
         self._placed_targets: dict[str, Any] = {}
         super().__init__(*args, **settings)
         self._sums = tf.Variable(
-            tf.zeros(len(self.objective.terms) + 1),
+            tf.zeros(len(self.objective.terms) + 1, tf.float64),
             trainable=False,
             synchronization=tf.VariableSynchronization.ON_READ,
             aggregation=tf.VariableAggregation.SUM,
@@ -135,7 +135,8 @@ class ReplicatedProgram(Program):
         stored, labels, example_weight, here = self._gather(rows[replica], x, y, weight, targets, drawn)
         total = tf.reduce_sum(tf.gather(weight, self.data.example(rows)) * valid)
         weights = example_weight * valid[replica]
-        self._sums.assign_add(self._step(self.data.scale(stored), labels, weights, here, strength, gain, total))
+        found = self._step(self.data.scale(stored), labels, weights, here, strength, gain, total)
+        self._sums.assign_add(tf.cast(found, tf.float64))
 
     def _tracing_a_step(self) -> AbstractContextManager[None]:
         # Replicas are traced in turns, each up to where it waits for the others: `_steps` does it for all.

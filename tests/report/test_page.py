@@ -17,6 +17,7 @@ from made import ARTIFACT, FAILED, RECIPE, ROWS, details, report, row, selected,
 from spiral_cli.errors import MissingError, RunMismatchError
 from spiral_cli.report.page import rebuild, write_page
 from spiral_cli.report.read import read_run
+from spiral_cli.report.verdict import asked
 from spiral_cli.run import Ledger, RunFolder
 
 WORST = row(1, 0.005, 0.7, accepted=False)
@@ -127,7 +128,7 @@ def test_plots_hold_the_numbers_of_the_report(tmp_path):
     accepted, rolled_back, chosen = figure(run, "tradeoff")["data"]
     assert (accepted["x"], accepted["y"]) == ([0.5, 0.22], [0.958, 0.951])
     assert (rolled_back["x"], rolled_back["y"]) == ([0.1], [0.92])
-    assert (chosen["x"], chosen["y"]) == ([0.22], [0.95])
+    assert (chosen["x"], chosen["y"]) == ([0.22], [0.951])
     assert [line["y0"] for line in figure(run, "tradeoff")["layout"]["shapes"]] == pytest.approx([0.96, 0.94])
     assert figure(run, "layers")["data"][0]["x"] == [0.75, 0.5]
     assert [one["x"] for one in figure(run, "bytes")["data"]] == [[80.0], [40.0], [9.0]]
@@ -183,6 +184,27 @@ def test_what_is_left_of_channels_is_in_the_table(tmp_path):
     write_page(run)
     assert "weights left channels left flops left accuracy" in read_page(run).text
     assert "220 0.3000 2.1000 0.9510" in read_page(run).text
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ("prune: {granularity: {n: 2, m: 4}, schedule: [0.25, 0.5]}", ["2 of 4,", "to sparsities 0.25, 0.5"]),
+        ("prune: {granularity: {block: [4, 2]}, allocation: {'*': 0.9}}", ["blocks of 4 × 2, sparsities by layer"]),
+        (
+            "prune: {granularity: channel, budget: {flops: 0.4}}",
+            ["magnitude, channel, global", "to sparsity 0.6 in 5 rounds, which leaves 40 % of the flops"],
+        ),
+        ("student: {model: lenet5}", ["Student lenet5"]),
+        ("distill: {features: [{teacher: a, student: b}]}", ["kl on outputs, and 1 layer, temperature 2"]),
+        ("export: [keras, litert]", ["Export keras, litert"]),
+    ],
+)
+def test_what_was_asked_is_said_as_a_person_would(settings, words, tmp_path):
+    said = report(tmp_path, RECIPE + settings + "\n")
+    text = " ".join(f"{key} {words}" for key, words in asked(said["recipe"]).items())
+    for word in words:
+        assert word in text
 
 
 def test_an_unfinished_run_shows_its_ledger(tmp_path):

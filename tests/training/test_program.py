@@ -79,6 +79,23 @@ def test_sums_are_means_once_divided_and_padding_does_not_count():
     assert sums[0] == pytest.approx(0.1 * sums[1] + 0.9 * sums[2], rel=1e-5)
 
 
+@pytest.mark.parametrize("jit", [False, True])
+def test_sums_do_not_depend_on_how_many_steps_a_call_takes(jit):
+    program = make_program(small_model(), jit=jit)
+    rows, valid = epoch_rows(N, 4, (0,), 0)
+    start, seen = program.state(), set()
+    for cuts in ([], [1], [5, 6], [2, 4, 9], list(range(1, len(rows)))):
+        program.restore(start)
+        parts = [
+            program.run(
+                rows[part], valid[part], *np.full((3, part.stop - part.start), [[0.01], [0.0], [0.0]], np.float32)
+            )
+            for part in map(slice, [0, *cuts], [*cuts, len(rows)])
+        ]
+        seen.add(np.sum(parts, axis=0, dtype=np.float64).tobytes())
+    assert len(seen) == 1
+
+
 def test_state_restores_every_bit_and_reset_forgets_the_optimizer():
     model = small_model()
     program = make_program(model)
