@@ -97,7 +97,7 @@ def edit_layer(layer: Any, entry: dict[str, Any], channels: Channels, kept: np.n
 
 
 def forget_arrays(config: dict[str, Any]) -> None:
-    """Let what starts from an array of the old size, such as a pretrained embedding, start from zero: it is set anyway."""
+    """Let what starts from an array of the old size, such as a pretrained table, start from zero: it is set anyway."""
     for key, value in config.items():
         if key.endswith("_initializer") and isinstance(value, dict) and value.get("class_name") == "Constant":
             constant = value["config"]["value"]

@@ -145,7 +145,9 @@ class Trace:
 
     def leave_whole(self, operation: Any, reason: str) -> None:
         """Let all channels stay that an earlier call of a layer, or a part of its rule, has given to it."""
-        axes = [labels for variable in getattr(operation, "variables", ()) for labels in self.bound.get(id(variable), ())]
+        axes = [
+            labels for variable in getattr(operation, "variables", ()) for labels in self.bound.get(id(variable), ())
+        ]
         axes += [edit.labels for edit in self.edits.get(id(operation), {}).values()]
         axes += [labels for (owner, _), labels in self.produced.items() if owner == id(operation)]
         for labels in axes:

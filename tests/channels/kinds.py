@@ -14,7 +14,10 @@ KINDS: dict[str, Build] = {}
 # normalisation or a product behind sums up without weights, though masked channels are not zero there.
 STAY: dict[str, set[str]] = {
     "channels_first": {"dense"},
-    **{f"merge_{name}_broadcast": {"conv2d", "conv2d_1"} for name in ("add", "subtract", "average", "maximum", "minimum")},
+    **{
+        f"merge_{name}_broadcast": {"conv2d", "conv2d_1"}
+        for name in ("add", "subtract", "average", "maximum", "minimum")
+    },
     "merge_multiply_broadcast": {"conv2d_1"},
     **{f"ops_{name}": {"dense"} for name in ("add", "subtract", "maximum", "clip")},
     **{f"ops_{name}": {"dense_1"} for name in ("cos", "exp", "sigmoid", "softplus", "log_sigmoid", "hard_sigmoid")},
@@ -125,7 +128,9 @@ for make in (
 ):
     layer = make()
     marks = [key for key in ("scale", "center") if getattr(layer, key, True) is False]
-    label = "_".join([layer.name.rstrip("_0123456789"), *marks, *([f"{layer.groups}"] if hasattr(layer, "groups") else [])])
+    label = "_".join(
+        [layer.name.rstrip("_0123456789"), *marks, *([f"{layer.groups}"] if hasattr(layer, "groups") else [])]
+    )
     KINDS[label] = lambda make=make: around((5, 5, 2), layers.Conv2D(8, 2), make(), layers.Conv2D(6, 2))
 for rank in (1, 2, 3):
     KINDS[f"spatial_dropout{rank}d"] = lambda rank=rank: around(
@@ -158,13 +163,17 @@ def sequential_built_later() -> Any:
 @kind
 def grouped_convolution_of_few() -> Any:
     """Two groups of four: the same places of both leave."""
-    return around((6, 6, 2), layers.Conv2D(8, 1), layers.Conv2D(12, 3, groups=2, activation="relu"), layers.Conv2D(4, 1))
+    return around(
+        (6, 6, 2), layers.Conv2D(8, 1), layers.Conv2D(12, 3, groups=2, activation="relu"), layers.Conv2D(4, 1)
+    )
 
 
 @kind
 def grouped_convolution_of_many() -> Any:
     """Four groups of two: whole groups leave."""
-    return around((6, 6, 2), layers.Conv2D(8, 1), layers.Conv2D(12, 3, groups=4, activation="relu"), layers.Conv2D(4, 1))
+    return around(
+        (6, 6, 2), layers.Conv2D(8, 1), layers.Conv2D(12, 3, groups=4, activation="relu"), layers.Conv2D(4, 1)
+    )
 
 
 @kind
@@ -226,13 +235,22 @@ def channels_first() -> Any:
 
 @kind
 def flatten_channels_first() -> Any:
-    return around((6, 6, 2), layers.Conv2D(5, 2), layers.Permute((3, 1, 2)), layers.Flatten(data_format="channels_first"))
+    return around(
+        (6, 6, 2), layers.Conv2D(5, 2), layers.Permute((3, 1, 2)), layers.Flatten(data_format="channels_first")
+    )
 
 
 @kind
 def batch_norm_on_another_axis() -> Any:
     """The normalised axis keeps its channels' place; those that run along another are shifted with it."""
-    return around((4, 6), layers.Dense(8), layers.Permute((2, 1)), layers.BatchNormalization(axis=1), layers.Permute((2, 1)), layers.Dense(5))
+    return around(
+        (4, 6),
+        layers.Dense(8),
+        layers.Permute((2, 1)),
+        layers.BatchNormalization(axis=1),
+        layers.Permute((2, 1)),
+        layers.Dense(5),
+    )
 
 
 @kind
@@ -343,7 +361,9 @@ def concatenate_over_space() -> Any:
 
 @kind
 def reshape() -> Any:
-    return around((6, 6, 2), layers.Conv2D(6, 1), layers.Reshape((36, 6)), layers.Dense(7), layers.Reshape((-1,)), layers.Dense(8))
+    return around(
+        (6, 6, 2), layers.Conv2D(6, 1), layers.Reshape((36, 6)), layers.Dense(7), layers.Reshape((-1,)), layers.Dense(8)
+    )
 
 
 @kind
@@ -359,7 +379,15 @@ def channel_shuffle() -> Any:
 
 @kind
 def permute() -> Any:
-    return around((4, 6), layers.Dense(8), layers.Permute((2, 1)), layers.Dense(5, "tanh"), layers.Permute((2, 1)), layers.Dense(6), pool=layers.GlobalAveragePooling1D())
+    return around(
+        (4, 6),
+        layers.Dense(8),
+        layers.Permute((2, 1)),
+        layers.Dense(5, "tanh"),
+        layers.Permute((2, 1)),
+        layers.Dense(6),
+        pool=layers.GlobalAveragePooling1D(),
+    )
 
 
 @kind
@@ -460,7 +488,9 @@ for name in ("LSTM", "GRU", "SimpleRNN"):
     )
     for mode in ("concat", "sum", "mul", "ave"):
         KINDS[f"bidirectional_{name.lower()}_{mode}"] = lambda name=name, mode=mode: around(
-            (5, 4), layers.Bidirectional(getattr(layers, name)(8, return_sequences=True), merge_mode=mode), layers.Dense(5)
+            (5, 4),
+            layers.Bidirectional(getattr(layers, name)(8, return_sequences=True), merge_mode=mode),
+            layers.Dense(5),
         )
 
     def with_states(name: str = name) -> Any:
@@ -487,7 +517,12 @@ def gru_reset_before() -> Any:
 @kind
 def lstm_softplus() -> Any:
     """A masked unit is not zero; the normalisation behind must see it."""
-    return around((5, 4), layers.LSTM(8, activation="softplus", return_sequences=True), layers.UnitNormalization(), layers.Dense(7))
+    return around(
+        (5, 4),
+        layers.LSTM(8, activation="softplus", return_sequences=True),
+        layers.UnitNormalization(),
+        layers.Dense(7),
+    )
 
 
 @kind
@@ -506,12 +541,24 @@ def masked_recurrent() -> Any:
 
 @kind
 def time_distributed() -> Any:
-    return around((4, 6, 2), layers.TimeDistributed(layers.Dense(8)), layers.TimeDistributed(layers.Conv1D(7, 2)), layers.TimeDistributed(layers.Flatten()), layers.LSTM(5))
+    return around(
+        (4, 6, 2),
+        layers.TimeDistributed(layers.Dense(8)),
+        layers.TimeDistributed(layers.Conv1D(7, 2)),
+        layers.TimeDistributed(layers.Flatten()),
+        layers.LSTM(5),
+    )
 
 
 @kind
 def time_distributed_normalised() -> Any:
-    return around((4, 6), layers.TimeDistributed(layers.Dense(8)), layers.TimeDistributed(layers.RMSNormalization(epsilon=0.2)), layers.TimeDistributed(layers.LayerNormalization()), layers.Dense(5))
+    return around(
+        (4, 6),
+        layers.TimeDistributed(layers.Dense(8)),
+        layers.TimeDistributed(layers.RMSNormalization(epsilon=0.2)),
+        layers.TimeDistributed(layers.LayerNormalization()),
+        layers.Dense(5),
+    )
 
 
 def self_attention(layer: Any, **call: Any) -> keras.Model:
@@ -556,7 +603,9 @@ KINDS["group_query_attention_scores"] = lambda: self_attention(
 def attention_over_two_axes() -> Any:
     inputs = image(3, 3, 2)
     x = layers.Dense(8)(inputs)
-    return ended(inputs, layers.Flatten()(layers.Dense(5)(layers.MultiHeadAttention(4, 3, attention_axes=(1, 2))(x, x))))
+    return ended(
+        inputs, layers.Flatten()(layers.Dense(5)(layers.MultiHeadAttention(4, 3, attention_axes=(1, 2))(x, x)))
+    )
 
 
 @kind
@@ -624,9 +673,7 @@ def dot() -> Any:
 def attention_by_hand() -> Any:
     inputs = Input((None, 4))
     x = layers.Dense(12)(inputs)
-    query, key, value = (
-        ops.transpose(layers.Reshape((-1, 4, 3))(layers.Dense(12)(x)), (0, 2, 1, 3)) for _ in range(3)
-    )
+    query, key, value = (ops.transpose(layers.Reshape((-1, 4, 3))(layers.Dense(12)(x)), (0, 2, 1, 3)) for _ in range(3))
     scores = ops.softmax(ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) * 0.5)
     found = layers.Reshape((-1, 12))(ops.transpose(ops.matmul(scores, value), (0, 2, 1, 3)))
     return ended(inputs, layers.GlobalAveragePooling1D()(layers.Add()([x, layers.Dense(12)(found)])))

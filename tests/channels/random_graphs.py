@@ -55,7 +55,9 @@ def normalised(rng: np.random.Generator, x: Any) -> Any:
     if kind == 2:
         return layers.UnitNormalization()(x)
     if kind == 3:
-        return layers.GroupNormalization(int(rng.choice([n for n in (1, 2, 3, 4) if x.shape[-1] % n == 0])), epsilon=0.01)(x)
+        return layers.GroupNormalization(
+            int(rng.choice([n for n in (1, 2, 3, 4) if x.shape[-1] % n == 0])), epsilon=0.01
+        )(x)
     return layers.BatchNormalization(scale=bool(rng.integers(2)), center=bool(rng.integers(2)))(x)
 
 
