@@ -130,8 +130,8 @@ def traced(model: Any) -> Trace:
     if graph is None:
         raise UsageError(
             "prune.granularity: channel needs a functional or sequential model, whose graph says which channels depend "
-            f"on each other; '{model.name}' is a {type(model).__name__} (no keras.Model or Sequential itself): rebuild it with the functional API, or choose "
-            "another granularity"
+            f"on each other; '{model.name}' is a {type(model).__name__}, a class of its own: rebuild it with the "
+            "functional API as a keras.Model, or choose another granularity"
         )
     trace = Trace()
     inputs = [Signal(tuple(tensor.shape), (None,) * len(tensor.shape)) for tensor in graph.inputs]

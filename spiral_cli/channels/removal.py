@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import keras
@@ -26,25 +27,38 @@ def remove(model: Any, channels: Channels, kept: np.ndarray) -> Any:
     fresh_names()
     small = type(model).from_config(config, custom_objects=own_classes(model))
     places = {id(variable): place for place, variable in enumerate(model.variables)}
-    for old, new in pairs(model, small):
-        value = old.numpy()
-        for axis, labels in enumerate(channels.axes[places[id(old)]]):
-            if labels is not None:
-                value = np.compress(stays(labels, kept), value, axis=axis)
-        for owner, rescale in channels.rescales:
-            if owner is old:
-                value = value * np.float32(part(rescale.labels, kept) ** rescale.power)
-        new.assign(value)
+    for layer, narrow in pairs(model, small):
+        for old, new in zip(layer.variables, narrow.variables, strict=True):
+            value = old.numpy()
+            for axis, labels in enumerate(channels.axes[places[id(old)]]):
+                if labels is not None:
+                    value = np.compress(stays(labels, kept), value, axis=axis)
+            for owner, rescale in channels.rescales:
+                if owner is old:
+                    value = value * np.float32(part(rescale.labels, kept) ** rescale.power)
+            new.assign(value)
+        carry_over(layer, narrow)
     return small
 
 
 def pairs(model: Any, small: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield every variable of a model with the same one of its copy; a layer that two models share is two in it."""
+    """Yield every layer of a model with the same one of its copy; a layer that two models share is two in it."""
     if graph_of(model) is None:
-        yield from zip(model.variables, small.variables, strict=True)
+        yield model, small
         return
     for old, new in zip(model.layers, small.layers, strict=True):
         yield from pairs(old, new)
+
+
+def carry_over(layer: Any, narrow: Any) -> None:
+    """Let preprocessing know what it has learned beside its variables: vocabularies, and constants made of them."""
+    for old, new in zip(layer._flatten_layers(), narrow._flatten_layers(), strict=True):
+        if hasattr(old, "save_assets"):
+            with TemporaryDirectory() as folder:
+                old.save_assets(folder)
+                new.load_assets(folder)
+        elif type(new).__module__.startswith("keras.src.") and hasattr(new, "finalize_state"):
+            new.finalize_state()
 
 
 def own_classes(model: Any) -> dict[str, Any]:
@@ -97,7 +111,7 @@ def edit_layer(layer: Any, entry: dict[str, Any], channels: Channels, kept: np.n
 
 
 def forget_arrays(config: dict[str, Any]) -> None:
-    """Let what starts from an array of the old size, such as a pretrained embedding, start from zero: it is set anyway."""
+    """Let what starts from an array of the old size, such as a pretrained table, start from zero: it is set anyway."""
     for key, value in config.items():
         if key.endswith("_initializer") and isinstance(value, dict) and value.get("class_name") == "Constant":
             constant = value["config"]["value"]

@@ -144,6 +144,17 @@ def dense() -> Any:
 
 
 @kind
+def adapted_normalization() -> Any:
+    """What comes in is normalised by constants that are no part of the config."""
+    return around((4,), layers.Normalization(), layers.Dense(8, "relu"))
+
+
+@kind
+def dropout_of_whole_examples() -> Any:
+    return around((4, 4, 2), layers.Conv2D(8, 2), layers.Dropout(0.5, noise_shape=(None, 1, 1, 1)), layers.Conv2D(6, 2))
+
+
+@kind
 def dense_over_time() -> Any:
     return around((5, 4), layers.Dense(8, "relu"), layers.Dense(9))
 

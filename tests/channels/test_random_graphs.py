@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 from random_graphs import draw_model
 from removals import check_removal
@@ -14,11 +14,15 @@ SLOW_TO_DRAW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
 def law(seed: int) -> None:
-    """Removal equals masking for the model of ``seed``."""
-    check_removal(draw_model(seed), seed, tolerance=3e-5)
+    """Removal equals masking for the model of ``seed``, if it has channels that may leave."""
+    try:
+        check_removal(draw_model(seed), seed, tolerance=3e-5, changes=False)
+    except UsageError as error:
+        assert "no channel" in str(error)
+        reject()
 
 
-@settings(max_examples=12, derandomize=True, database=None, suppress_health_check=SLOW_TO_DRAW)
+@settings(max_examples=8, derandomize=True, database=None, suppress_health_check=SLOW_TO_DRAW)
 @given(st.integers(0, 10**6))
 def test_removal_equals_masking_on_random_graphs(seed: int) -> None:
     law(seed)

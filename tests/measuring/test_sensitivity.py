@@ -143,7 +143,8 @@ def test_the_page_opens_in_a_browser_and_loads_nothing(measured, tmp_path):
             own = [one for one in tab.requests() if not one.startswith("chrome")]  # a new tab has a page of its own
             assert own == [file.as_uri()]
             assert tab.ask("return document.documentElement.scrollWidth") == width
-            lines = tab.ask("return document.querySelectorAll('[data-figure=curves-figure] .scatterlayer .js-line').length")
+            count = "return document.querySelectorAll('[data-figure=curves-figure] .scatterlayer .js-line').length"
+            lines = tab.ask(count)
             assert lines == len(result["layers"])
 
 

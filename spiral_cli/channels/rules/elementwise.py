@@ -70,8 +70,9 @@ SINGLE_OPS = (
 def single(trace: Trace, layer: Any, shapes: list, inputs: Signal, *_: Any, **__: Any) -> Axes:
     """Every value by itself: labels pass."""
     tracked = [labels for labels in inputs.axes if labels is not None]
-    if tracked and getattr(layer, "noise_shape", None) is not None:
-        raise NotCoveredError("its noise_shape may count channels")
+    shape = getattr(layer, "noise_shape", None) or (None,) * len(inputs.axes)
+    if any(labels is not None and size not in (None, 1) for labels, size in zip(inputs.axes, shape, strict=True)):
+        raise NotCoveredError("its noise_shape counts channels")
     if tracked and not keeps_zero(layer.call):
         for labels in tracked:
             trace.ties.taint(labels)

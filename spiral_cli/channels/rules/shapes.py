@@ -65,17 +65,17 @@ def reshape_operation(trace: Trace, operation: Any, shapes: list, inputs: Signal
 
 
 def reshaped(trace: Trace, inputs: Signal, shape: tuple[int | None, ...]) -> Axes:
-    """Return the axes after a reshape, in row-major order.
+    """Return the axes after a reshape, in row-major order. Where channels run along several, those of the last pass.
 
     Raises:
-        NotCoveredError: channels would run along several axes, or sizes are not known.
+        NotCoveredError: channels would run along several axes after it, or sizes are not known.
     """
     tracked = [axis for axis, labels in enumerate(inputs.axes) if labels is not None]
     if not tracked:
         return (None,) * len(shape)
-    if len(tracked) > 1:
-        raise NotCoveredError("channels run along several axes of what is reshaped")
-    (axis,) = tracked
+    *others, axis = tracked
+    for other in others:
+        trace.hold_axis(inputs.axes[other], "run along a second axis of what is reshaped")
     same = 1  # axes in front that stay as they are, the batch first
     while same < min(axis, len(shape)) and inputs.shape[same] == shape[same]:
         same += 1

@@ -1,0 +1,98 @@
+"""Whole networks lose half of their channels and still run, save and load, without spiral too."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from architectures import ARCHITECTURES, OTHERS, small_resnet, transformer
+from removals import difference, masked, outputs_of, random_inputs, randomize
+
+from spiral_cli.channels.choice import Limits, channels_left, choose, ranked
+from spiral_cli.channels.criteria.norms import l2
+from spiral_cli.channels.graph import Channels, find_channels
+from spiral_cli.channels.removal import remove
+from spiral_cli.channels.scoring import relative
+from spiral_cli.flops import total_flops
+from spiral_cli.models.application import application
+
+WITHOUT_SPIRAL = """
+import sys
+sys.modules["spiral_cli"] = None  # any import of it fails
+import keras, numpy as np
+model = keras.saving.load_model(sys.argv[1])
+given = np.load(sys.argv[2])
+found = model([given[name] for name in given.files] if len(given.files) > 1 else given["arr_0"])
+np.save(sys.argv[3], keras.ops.convert_to_numpy(found))
+"""
+
+
+def half(channels: Channels, model: Any, allocation: str) -> np.ndarray:
+    """Return which groups stay when half of the channels leave, by l2."""
+    weights = [variable.numpy() if len(variable.shape) > 1 else None for variable in model.variables]
+    sizes = {space.layers: len(space.groups) for space in channels.spaces}
+    steps = ranked(channels, relative(channels, l2(channels, weights)), Limits(), allocation, sizes)
+    return choose(steps, np.ones(channels.count, bool), partial(channels_left, channels), 0.5)
+
+
+def halved(model: Any, allocation: str, tolerance: float = 1e-5) -> Any:
+    """Remove half of the channels, compare with masking, and return the smaller model."""
+    rng = np.random.default_rng(0)
+    randomize(model, rng)
+    channels = find_channels(model)
+    assert channels.weight.sum() > 0.8 * channels.total, channels.held
+    kept = half(channels, model, allocation)
+    assert 0.45 < channels_left(channels, kept) <= 0.5
+    small = remove(model, channels, kept)
+    inputs = random_inputs(model, rng, batch=2)
+    with masked(model, channels, kept):
+        expected = outputs_of(model, inputs)
+    assert all(one.std(axis=0).max() > 1e-3 * np.abs(one).max() for one in expected)
+    assert difference(outputs_of(small, inputs), expected) <= tolerance
+    assert total_flops(small) < 0.7 * total_flops(model)
+    assert small.count_params() < 0.7 * model.count_params()
+    return small
+
+
+def same_after_loading(small: Any, folder: Path, apart: bool) -> None:
+    """Save a model and load it again, in a process without spiral where ``apart``: its outputs are the same."""
+    inputs = random_inputs(small, np.random.default_rng(1), batch=2)
+    expected = outputs_of(small, inputs)
+    file, given, found = folder / "small.keras", folder / "given.npz", folder / "found.npy"
+    small.save(file)
+    if not apart:
+        assert difference(outputs_of(keras.saving.load_model(file), inputs), expected) <= 1e-6
+        return
+    np.savez(given, *keras.tree.flatten(inputs))
+    subprocess.run([sys.executable, "-c", WITHOUT_SPIRAL, file, given, found], check=True, capture_output=True)
+    assert difference([np.load(found)], expected) <= 1e-5
+
+
+def test_a_small_resnet_loses_half_and_loads_without_spiral(tmp_path: Path) -> None:
+    same_after_loading(halved(small_resnet(), "uniform"), tmp_path, apart=True)
+
+
+def test_a_transformer_loses_half() -> None:
+    halved(transformer(), "global")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("allocation", ["uniform", "global"])
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_networks_lose_half(name: str, allocation: str, tmp_path: Path) -> None:
+    same_after_loading(
+        halved(ARCHITECTURES[name](), allocation, tolerance=1e-4), tmp_path, apart=allocation == "uniform"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OTHERS)
+def test_more_networks_lose_half(name: str, tmp_path: Path) -> None:
+    size = 75 if name.startswith("Inception") else 32
+    same_after_loading(halved(application(name, (size, size, 3), 10), "uniform", 1e-4), tmp_path, apart=False)
