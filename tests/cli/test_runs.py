@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -157,6 +158,24 @@ def test_an_interrupt_stops_and_the_command_it_names_goes_on(report, folder, env
     code, _ = interrupted(folder, environment, arguments, after="epochs, going on after epoch")
     assert code == 130
     assert not (folder / "runs/long/student.keras").exists()
+
+
+def test_a_finished_run_is_exported_later_and_stays_finished(spiral, report, folder, tmp_path):
+    shutil.copytree(folder / "runs/tiny", tmp_path / "tiny")
+    done = spiral(tmp_path, "export", "tiny", "--to", "litert_int8", "--to", "onnx", "--json")
+    assert done.returncode == 0, done.stderr
+    entries = json.loads(done.stdout)["artifacts"]
+    assert [one["kind"] for one in entries] == ["litert_int8", "onnx"]
+    assert json.loads((tmp_path / "tiny/report.json").read_text())["artifacts"] == [*report["artifacts"], *entries]
+    for one in entries:
+        assert f"{one['kind']} " in done.stderr and one["path"] in done.stderr
+        assert (tmp_path / "tiny" / one["path"]).stat().st_size == one["bytes"]
+    refused = spiral(tmp_path, "export", "tiny", "--to", "litert_int")
+    assert refused.returncode == 2
+    assert "no exporter is named 'litert_int'" in refused.stderr and "did you mean" in refused.stderr
+    refused = spiral(tmp_path, "export", "tiny", "--to", "onnx", "--set", "seed=3")
+    assert refused.returncode == 2
+    assert "only keys of export can be set" in refused.stderr
 
 
 def test_another_recipe_is_refused_before_tensorflow_is_imported(spiral, report, folder):

@@ -29,7 +29,8 @@ def test_version(spiral, folder):
 def test_without_a_verb_help_is_shown_and_the_usage_is_wrong(spiral, folder):
     done = spiral(folder)
     assert done.returncode == 2
-    for verb in ("train-teacher", "compress", "evaluate", "report", "compare", "validate", "ls", "schema", "new"):
+    verbs = ("train-teacher", "compress", "evaluate", "export", "report", "compare", "validate", "ls", "schema", "new")
+    for verb in verbs:
         assert verb in done.stdout
 
 
@@ -93,6 +94,8 @@ def test_errors_are_json_where_json_is_asked_for(spiral, folder):
         (["compress", "--run", ""], 2, "received an empty path"),
         (["compress", "--teacher-from", "", "--fresh"], 2, "received an empty path"),
         (["validate", ""], 2, "received an empty path"),
+        (["export", "nowhere", "--to", "onnx"], 4, "there is no finished run in nowhere; run spiral compress there"),
+        (["export", "nowhere"], 2, "Missing option '--to'"),
     ],
 )
 def test_what_cannot_be_is_one_error_block(spiral, folder, arguments, code, words):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ import numpy as np
 import pytest
 from small_runs import run, write_data, write_recipe
 
+from spiral_cli.cli import work
+from spiral_cli.cli.output import Output
 from spiral_cli.errors import InterruptedRun, MissingError
 from spiral_cli.evaluate import bytes_on_disk
 from spiral_cli.events import Notice, silent
@@ -213,11 +216,9 @@ def litert_is_keras(monkeypatch) -> None:
     from spiral_cli.runtimes.keras_runtime import open_keras
 
     def opened(path, threads):
-        shutil.copyfile(path, path.with_suffix(".keras"))
-        try:
-            return open_keras(path.with_suffix(".keras"), threads)
-        finally:
-            path.with_suffix(".keras").unlink()
+        copy = path.parent.with_name(f"opened-{path.name}.keras")
+        shutil.copyfile(path, copy)
+        return open_keras(copy, threads)
 
     monkeypatch.setattr(proof, "open_model", opened)
 
@@ -239,6 +240,22 @@ def test_what_loses_more_than_max_drop_is_not_shipped_and_says_how_much(later, w
     student = report["selected"]["metrics"]["test"]["accuracy"]
     assert entry["drop"] == pytest.approx(student - entry["metrics"]["test"]["accuracy"])
     assert entry["drop"] > 0.1 and entry["agreement"] < 0.9
+
+
+@pytest.mark.usefixtures("litert_is_keras")
+def test_exit_codes_tell_files_that_lose_too_much_from_those_that_do_not_work(later, writes, capsys):
+    def export() -> int:
+        return work.export(later.folder / "run", ["litert", "keras"], ["export.max_drop=0.1"], Output(json=True))
+
+    writes(damaged(lambda model: model.set_weights([weight * 0 for weight in model.get_weights()])))
+    assert export() == 3
+    written, told = capsys.readouterr()
+    assert [one["status"] for one in json.loads(written)["artifacts"]] == ["failed", "ok"]
+    assert "error: export to litert failed: test accuracy drops by " in told
+    assert re.search(r"export to litert +failed, not shipped: test accuracy drops", told)
+    assert re.search(r"export to keras +.*student\.keras \(.* kB, gzip .*; accuracy .*ms, the teacher's .* ms\)", told)
+    writes(damaged(lambda model: model.set_weights([weight * np.nan for weight in model.get_weights()])))
+    assert export() == 1
 
 
 @pytest.mark.usefixtures("litert_is_keras")
