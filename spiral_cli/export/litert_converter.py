@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -44,14 +45,26 @@ def write_litert(
         unroll(recurrent)
     batches = [1] if recurrent and not samples else [None, 1]
     for batch in batches:
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([serving.frozen(batch)], serving.model)
-        configure(converter, weights, samples, full_integer)
         try:
-            path.write_bytes(converter.convert())
+            path.write_bytes(converted(serving.frozen(batch), weights, samples, full_integer))
             return
         except Exception:
             if batch == batches[-1]:
                 raise
+
+
+def converted(frozen: Any, weights: Weights, samples: str | None, full_integer: bool) -> bytes:
+    """Return the flatbuffer of a frozen function.
+
+    It goes by a SavedModel, from which alone the file gets a signature, and so the order of inputs;
+    without the gradients that some activations bring, which cannot be saved of a frozen function.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+        tf.saved_model.save(tf.Module(), folder, signatures=frozen, options=options)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        configure(converter, weights, samples, full_integer)
+        return converter.convert()
 
 
 def configure(converter: Any, weights: Weights, samples: str | None, full_integer: bool) -> None:

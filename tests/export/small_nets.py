@@ -24,18 +24,16 @@ def cnn() -> keras.Model:
 
 
 def depthwise() -> keras.Model:
-    return keras.Sequential(
-        [
-            layers.Input((8, 8, 3)),
-            layers.Conv2D(8, 3, padding="same", use_bias=False),
-            layers.BatchNormalization(),
-            layers.ReLU(6.0),
-            layers.DepthwiseConv2D(3, depth_multiplier=2),
-            layers.BatchNormalization(),
-            layers.GlobalAveragePooling2D(),
-            layers.Dense(3, activation="softmax"),
-        ]
-    )
+    """Return what MobileNet and EfficientNet are made of; `Normalization` holds constants that are no variables."""
+    image = keras.Input((8, 8, 3))
+    x = layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[0.5, 1.0, 2.0])(image)
+    x = layers.Conv2D(8, 3, padding="same", use_bias=False)(x)
+    x = layers.ReLU(6.0)(layers.BatchNormalization()(x))
+    x = layers.DepthwiseConv2D(3, depth_multiplier=2)(x)
+    x = layers.Activation("swish")(layers.BatchNormalization()(x))
+    excited = layers.Dense(16, activation="sigmoid")(layers.GlobalAveragePooling2D(keepdims=True)(x))
+    x = layers.GlobalAveragePooling2D()(layers.Multiply()([x, excited]))
+    return keras.Model(image, layers.Dense(3, activation="softmax")(x))
 
 
 def lstm() -> keras.Model:
