@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from small_nets import NETS, answers, inputs, pruned
@@ -77,6 +78,27 @@ def test_a_length_that_is_open_stays_open(tmp_path, kind):
         np.testing.assert_allclose(session.run((x,))[0], answers(model, (x,))[0], atol=tolerance)
 
 
+@keras.saving.register_keras_serializable("export_tests")
+class Halves(keras.Model):
+    """A model without a graph: what it takes is known from examples alone."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.dense = keras.layers.Dense(3)
+
+    def call(self, x):
+        return self.dense(x) / 2.0
+
+
+def test_a_model_without_a_graph_takes_what_its_examples_are(tmp_path):
+    model, x = Halves(), np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
+    wanted = model(x).numpy()
+    for kind in ("keras", "saved_model", "litert", "onnx"):
+        write, name, tolerance = KINDS[kind]
+        write(Serving(model, (x[:2],)), tmp_path / name)
+        np.testing.assert_allclose(open_model(tmp_path / name, threads=1).run((x,))[0], wanted, atol=tolerance)
+
+
 def test_integer_ends_are_integers(tmp_path):
     from ai_edge_litert.interpreter import Interpreter
 
@@ -95,8 +117,6 @@ def test_a_saved_model_holds_each_variable_once(tmp_path):
 
 
 def test_a_keras_file_is_compressed_and_without_training_state(tmp_path):
-    import keras
-
     model = pruned("cnn", density=0.05)
     model.compile("adam", "mse")
     model.train_on_batch(inputs(model, 2)[0], np.zeros((2, 3)))
