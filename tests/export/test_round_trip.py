@@ -45,8 +45,20 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("net", NETS)
+# float32 and int8 tell of the graph, which the others share, on these nets.
+RARE = [
+    (net, kind) for net in ("lstm", "bigru", "bilstm_of_any_length") for kind in ("float16", "dynamic", "full int8")
+]
+
+
+@pytest.mark.parametrize(
+    ("net", "kind"),
+    [
+        pytest.param(net, kind, marks=[pytest.mark.slow] if (net, kind) in RARE else [])
+        for net in NETS
+        for kind in KINDS
+    ],
+)
 def test_a_file_gives_the_students_outputs_and_keeps_its_zeros(tmp_path, net, kind):
     write, name, tolerance = KINDS[kind]
     model = pruned(net)
