@@ -11,8 +11,8 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from small_runs import write_data, write_recipe
 from small_runs import run as run_recipe
+from small_runs import write_data, write_recipe
 
 from spiral_cli.events import silent
 from spiral_cli.export.later import export_later
