@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from small_runs import run as run_recipe
 from small_runs import write_data, write_recipe
+from spiral_cli.export.later import export_later
 
 from spiral_cli.events import silent
-from spiral_cli.export.later import export_later
 from spiral_cli.packed.container import read_packed
 from spiral_cli.packed.model_file import unpack_model
 from spiral_cli.recipe import load_recipe
