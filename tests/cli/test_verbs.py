@@ -29,7 +29,18 @@ def test_version(spiral, folder):
 def test_without_a_verb_help_is_shown_and_the_usage_is_wrong(spiral, folder):
     done = spiral(folder)
     assert done.returncode == 2
-    for verb in ("train-teacher", "compress", "evaluate", "report", "compare", "validate", "ls", "schema", "new"):
+    for verb in (
+        "train-teacher",
+        "compress",
+        "evaluate",
+        "report",
+        "compare",
+        "validate",
+        "ls",
+        "schema",
+        "new",
+        "unpack",
+    ):
         assert verb in done.stdout
 
 

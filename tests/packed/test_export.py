@@ -129,3 +129,23 @@ def test_unpack_names_what_it_cannot_use(tmp_path):
     other = spiral(tmp_path, "unpack", "nothing.spiral", "-o", "model.h5")
     assert other.returncode == 2
     assert ".keras" in other.stderr
+
+
+@pytest.mark.slow
+def test_a_plugin_makes_a_models_own_classes_known(tmp_path):
+    (tmp_path / "doubled.py").write_text(
+        "import keras\n\n\n@keras.saving.register_keras_serializable('doubled')\nclass Doubled(keras.layers.Dense):\n"
+        "    def call(self, inputs):\n        return 2 * super().call(inputs)\n"
+    )
+    code = (
+        "import pathlib, keras, doubled; from spiral_cli.packed.model_file import write_packed;"
+        "write_packed(pathlib.Path('it.spiral'), keras.Sequential([keras.layers.Input((4,)), doubled.Doubled(3)]))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True, capture_output=True)
+    unknown = spiral(tmp_path, "unpack", "it.spiral")
+    assert unknown.returncode == 4
+    assert "it needs 'doubled>Doubled', which is not known" in unknown.stderr
+    known = spiral(tmp_path, "unpack", "it.spiral", "--plugin", "doubled")
+    assert known.returncode == 0, known.stderr
+    assert (tmp_path / "it.keras").is_file()
