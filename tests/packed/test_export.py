@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from small_runs import run as run_recipe
 from small_runs import write_data, write_recipe
-from spiral_cli.export.later import export_later
 
 from spiral_cli.events import silent
+from spiral_cli.export_run import export_run
 from spiral_cli.packed.container import read_packed
 from spiral_cli.packed.model_file import unpack_model
 from spiral_cli.recipe import load_recipe
@@ -95,13 +95,13 @@ def test_export_again_gives_the_same_bytes_and_exact_ones_the_student_itself(fin
     _, run = finished
     shared = packed_file(run).read_bytes()
     exact = load_recipe(run.recipe, ["export.packed.values=exact"])
-    artifact = entry(export_later(exact, run, ["packed"], silent, Control()))
+    artifact = entry(export_run(exact, run, ["packed"], listen=silent, control=Control()))
     assert (artifact["agreement"], artifact["max_abs_diff"], artifact["drop"]) == (1.0, 0.0, 0.0)
     student = keras.models.load_model(run.student)
     for ours, array in zip(student.variables, read_packed(packed_file(run)).arrays.values(), strict=True):
         assert ours.numpy().tobytes() == array.tobytes()
 
-    export_later(load_recipe(run.recipe), run, ["packed"], silent, Control())
+    export_run(load_recipe(run.recipe), run, ["packed"], listen=silent, control=Control())
     assert packed_file(run).read_bytes() == shared
 
 
