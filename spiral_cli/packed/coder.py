@@ -53,5 +53,12 @@ class Decoder:
         self._queue = constriction.stream.queue.RangeDecoder(words)
 
     def code(self, model: Model, count: int, values: np.ndarray | None) -> np.ndarray:
-        """Read ``count`` symbols."""
-        return self._queue.decode(model, count)
+        """Read ``count`` symbols.
+
+        Raises:
+            ValueError: there are none.
+        """
+        try:
+            return self._queue.decode(model, count)
+        except AssertionError as error:  # so constriction says that nothing it wrote looks like this
+            raise ValueError("its arrays do not end where they should") from error

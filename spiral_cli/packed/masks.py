@@ -14,10 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from spiral_cli.packed.coder import Coder
-from spiral_cli.packed.symbols import code_choice, code_learned, code_number, learned_bits
+from spiral_cli.packed.symbols import code_choice, code_learned, learned_bits
 
 STEPS = (0.7, 1.0, 1.4)  # widths of a class, tried; finer ones cost more than they save
 EMPTY = 0  # the class of rows and columns without any
+MOST = 256  # classes, many more than log-odds of floats have steps
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def code_classes(coder: Coder, shape: tuple[int, ...], classes: Classes | None) 
     sides = []
     for axes, side in ((shape[:split], "rows"), (shape[split:], "columns")):
         labels = None if classes is None else getattr(classes, side)
-        largest = code_number(coder, None if labels is None else int(labels.max(initial=0)))
+        largest = code_choice(coder, MOST, None if labels is None else int(labels.max(initial=0)))
         sides.append(code_learned(coder, largest + 1, math.prod(axes), labels))
     return Classes(split, *sides)
 
@@ -70,7 +71,8 @@ def contexts(classes: Classes) -> tuple[np.ndarray, np.ndarray]:
 
 def best_classes(mask: np.ndarray) -> Classes:
     """Return the classes under which ``mask`` takes the fewest bits, estimated by their entropy."""
-    return min(candidates(mask), key=lambda classes: estimated_bits(mask, classes))
+    kept = np.flatnonzero(mask)
+    return min(candidates(mask), key=lambda classes: estimated_bits(kept, classes))
 
 
 def candidates(mask: np.ndarray) -> Iterator[Classes]:
@@ -81,11 +83,12 @@ def candidates(mask: np.ndarray) -> Iterator[Classes]:
         yield alike
         if min(matrix.shape) < 2:
             continue
+        densities = [matrix.mean(axis) for axis in (1, 0)]
         for step in STEPS:
-            along_rows, along_columns = (classify(matrix.mean(axis), step) for axis in (1, 0))
-            yield Classes(split, along_rows, alike.columns)
-            yield Classes(split, alike.rows, along_columns)
-            yield Classes(split, along_rows, along_columns)
+            rows, columns = (classify(density, step) for density in densities)
+            yield Classes(split, rows, alike.columns)
+            yield Classes(split, alike.rows, columns)
+            yield Classes(split, rows, columns)
 
 
 def classify(density: np.ndarray, step: float) -> np.ndarray:
@@ -98,15 +101,17 @@ def classify(density: np.ndarray, step: float) -> np.ndarray:
     return classes
 
 
-def estimated_bits(mask: np.ndarray, classes: Classes) -> float:
-    """Return about how many bits ``mask`` takes under ``classes``."""
-    context, live = contexts(classes)
-    kept = np.bincount(context[mask.ravel()[live]])
-    bits = sum(learned_bits(np.array([count - k, k])) for count, k in counted(np.bincount(context), kept))
-    return bits + sum(learned_bits(np.bincount(labels)) for labels in (classes.rows, classes.columns))
+def estimated_bits(kept: np.ndarray, classes: Classes) -> float:
+    """Return about how many bits a mask takes under ``classes``.
 
-
-def counted(counts: np.ndarray, kept: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Yield how many weights each context has, and how many of them are kept."""
-    padded = np.pad(kept, (0, len(counts) - len(kept)))
-    return ((int(count), int(k)) for count, k in zip(counts, padded, strict=True) if count)
+    Args:
+        kept: the places of its ones, counted through.
+        classes: of its rows and columns; none of a one is `EMPTY`.
+    """
+    rows, columns = (np.bincount(labels, minlength=1) for labels in (classes.rows, classes.columns))
+    bits = learned_bits(rows) + learned_bits(columns)
+    rows[EMPTY] = columns[EMPTY] = 0
+    sizes = np.convolve(rows, columns)  # of each context: its pairs of a row's and a column's class
+    row, column = np.divmod(kept, max(1, len(classes.columns)))
+    ones = np.bincount(classes.rows[row] + classes.columns[column], minlength=len(sizes))
+    return bits + sum(learned_bits(np.array([size - one, one])) for size, one in zip(sizes, ones, strict=True))

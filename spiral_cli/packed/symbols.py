@@ -1,4 +1,4 @@
-"""Numbers and symbols through a coder: evenly distributed ones, whole numbers, and what is learned on the way."""
+"""Symbols through a coder: evenly distributed ones, and those whose frequencies are learned on the way."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 
 from spiral_cli.packed.coder import Coder
 
-DIGIT = 16  # bits of a whole number that are written at once
 models = constriction.stream.model
 FEW = 16  # symbols; of a larger alphabet most are not expected to occur
 
@@ -29,17 +28,6 @@ def code_even(coder: Coder, size: int, count: int, values: np.ndarray | None) ->
 def code_choice(coder: Coder, size: int, value: int | None) -> int:
     """Code one of range(size), each as likely as the others."""
     return int(code_even(coder, size, 1, None if value is None else np.array([value]))[0])
-
-
-def code_number(coder: Coder, value: int | None) -> int:
-    """Code a whole number from 0 to 2^63 - 1: its length in 6 bits, then all but its leading bit (Elias 1975)."""
-    number = None if value is None else value + 1
-    length = code_choice(coder, 64, None if number is None else number.bit_length() - 1)
-    low = 0
-    for place in range(0, length, DIGIT):
-        size = 1 << min(DIGIT, length - place)
-        low |= code_choice(coder, size, None if number is None else (number >> place) & (size - 1)) << place
-    return (1 << length | low) - 1
 
 
 def code_learned(coder: Coder, size: int, count: int, values: np.ndarray | None) -> np.ndarray:

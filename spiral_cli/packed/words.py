@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from spiral_cli.packed.coder import Coder
-from spiral_cli.packed.symbols import code_choice, code_even, code_learned, code_number, learned_bits
+from spiral_cli.packed.symbols import code_choice, code_even, code_learned, learned_bits
 
 PLANES = 0  # byte by byte
 HALF = 1  # as float16: all are such numbers
@@ -51,7 +51,7 @@ def bits(form: int, dtype: str, words: np.ndarray) -> float:
 def code_palette(coder: Coder, dtype: str, count: int, words: np.ndarray | None) -> np.ndarray:
     """Code which numbers there are, then for each word which of them it is."""
     palette, which = (None, None) if words is None else np.unique(words, return_inverse=True)
-    size = code_number(coder, None if palette is None else len(palette))
+    size = code_choice(coder, MOST + 1, None if palette is None else len(palette))
     palette = code_words(coder, dtype, size, palette, (PLANES, HALF))
     return palette[code_learned(coder, size, count, which)]
 

@@ -260,7 +260,7 @@ class Packed(Section):
         default="exact", description="the student's own weights, or few values that the weights of a layer share"
     )
     bits: Annotated[int, Field(ge=1, le=8)] = Field(
-        default=4, description="at most 2^bits values a layer beside zero, with values: shared"
+        default=5, description="at most 2^bits values a layer beside zero, with values: shared"
     )
     epochs: Annotated[int, Field(ge=0)] = Field(default=3, description="of distillation in which the values move")
 

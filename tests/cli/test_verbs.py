@@ -29,8 +29,8 @@ def test_version(spiral, folder):
 def test_without_a_verb_help_is_shown_and_the_usage_is_wrong(spiral, folder):
     done = spiral(folder)
     assert done.returncode == 2
-    verbs = ("train-teacher", "compress", "evaluate", "export", "report", "compare", "validate", "ls", "schema", "new")
-    for verb in verbs:
+    training = ("train-teacher", "compress", "evaluate", "export", "unpack", "plan", "sensitivity", "benchmark")
+    for verb in (*training, "report", "compare", "validate", "ls", "schema", "new"):
         assert verb in done.stdout
 
 
