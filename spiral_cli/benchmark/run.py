@@ -81,7 +81,10 @@ def measure(entries: Sequence[Entry], settings: Settings, batches: Sequence[int]
                 rows[name] |= {"status": "failed", "reason": f"at batch {batch}: {reason}"}
             contenders = [one for one in contenders if one.entry.name not in taken.failed]
         for contender in contenders:
-            rows[contender.entry.name] |= looked_into(contender, list(rows.values()))
+            try:
+                rows[contender.entry.name] |= looked_into(contender, list(rows.values()))
+            except ContenderError as error:
+                rows[contender.entry.name] |= {"status": "failed", "reason": f"it runs, but {error}"}
     return list(rows.values())
 
 

@@ -13,7 +13,8 @@ from spiral_cli.errors import SpiralError
 from spiral_cli.prepare import refuse_run
 from spiral_cli.recipe import Recipe
 from spiral_cli.run import write_text
-from spiral_cli.sensitivity.written import refuse_existing, write_suggestion
+from spiral_cli.sensitivity.asked import refuse_channels, refuse_existing
+from spiral_cli.sensitivity.written import write_suggestion
 
 
 def plan(recipe: Recipe, run_dir: Path | None, *, trial: bool, output: Output) -> int:
@@ -51,6 +52,7 @@ def sensitivity(
 ) -> int:
     """Measure what each layer tolerates, say it, and write what was asked for; return 0."""
     run = run_folder(recipe, run_dir)
+    refuse_channels(recipe)
     if write is not None:
         refuse_existing(write)
     if recipe.distribution != "multi_worker":

@@ -9,11 +9,11 @@ from dataclasses import asdict
 from typing import Any
 
 from spiral_cli.compress import begin
-from spiral_cli.errors import UsageError
 from spiral_cli.events import Listener, Notice
 from spiral_cli.pruning.schedules import sparsities as schedule_of
 from spiral_cli.recipe import Recipe
 from spiral_cli.run import RunFolder, write_text
+from spiral_cli.sensitivity.asked import refuse_channels
 from spiral_cli.sensitivity.curves import Curve, curves
 from spiral_cli.sensitivity.suggest import estimated, overall, suggest
 from spiral_cli.student import Workbench, set_up
@@ -64,19 +64,6 @@ def sensitivity(
     result = described(recipe, found, sparsities)
     write_text(run.sensitivity_csv, as_csv(result))
     return result
-
-
-def refuse_channels(recipe: Recipe) -> None:
-    """Check that single layers can be pruned by themselves.
-
-    Raises:
-        UsageError: the recipe prunes channels, which leave several layers at once.
-    """
-    if recipe.prune.granularity == "channel":
-        raise UsageError(
-            "sensitivity: channels leave several layers at once, so no layer has a tolerance of its own; "
-            "measure another granularity (--set prune.granularity=unstructured), or leave it to prune.allocation"
-        )
 
 
 def put_dense(bench: Workbench) -> None:

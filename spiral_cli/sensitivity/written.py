@@ -7,20 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from spiral_cli.errors import UsageError
 from spiral_cli.recipe import Recipe
 from spiral_cli.recipe.digest import dump
 from spiral_cli.run import RunFolder, write_text
-
-
-def refuse_existing(path: Path) -> None:
-    """Keep a person's file from being overwritten.
-
-    Raises:
-        UsageError: something lies there already.
-    """
-    if path.exists():
-        raise UsageError(f"--write {path} exists and is not overwritten; give another path")
 
 
 def write_suggestion(recipe: Recipe, result: Mapping[str, Any], run: RunFolder, path: Path) -> None:

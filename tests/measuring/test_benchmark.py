@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
+from small_runs import run, write_data, write_recipe
 
 from spiral_cli.benchmark.asked import Asked
 from spiral_cli.benchmark.contender import Contender, ContenderError, Entry, Settings
@@ -165,8 +168,9 @@ def test_files_are_told_apart_and_named_once(tmp_path):
 
 
 def test_of_a_run_every_export_stands_beside_the_teacher_in_the_same_runtime(tmp_path):
-    run = RunFolder(tmp_path)
-    for path in (run.teacher, run.student, run.exports / "litert.tflite", run.exports / "litert_int8.tflite"):
+    folder = RunFolder(tmp_path)
+    exports = (folder.exports / "litert.tflite", folder.exports / "litert_int8.tflite")
+    for path in (folder.teacher, folder.student, *exports):
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"")
     made = []
@@ -175,17 +179,17 @@ def test_of_a_run_every_export_stands_beside_the_teacher_in_the_same_runtime(tmp
         made.append(kind)
         return tmp_path / f"teacher.{kind}"
 
-    entries = {entry.name: entry for entry in entries_of_run(run, counterpart)}
+    entries = {entry.name: entry for entry in entries_of_run(folder, counterpart)}
     assert made == ["litert"]
     assert list(entries) == ["teacher", "student", "teacher as litert", "litert", "litert_int8"]
     assert {entries[kind].beside for kind in ("litert", "litert_int8")} == {"teacher as litert"}
     assert entries["student"].beside == "teacher"
-    assert entries["litert_int8"].source == run.student
-    alone = {entry.name: entry.beside for entry in entries_of_run(run, lambda kind: None)}
+    assert entries["litert_int8"].source == folder.student
+    alone = {entry.name: entry.beside for entry in entries_of_run(folder, lambda kind: None)}
     assert alone["litert"] is None  # then it stands beside the first
-    run.student.unlink()
+    folder.student.unlink()
     with pytest.raises(MissingError, match=r"has no student\.keras"):
-        list(entries_of_run(run, counterpart))
+        list(entries_of_run(folder, counterpart))
 
 
 def test_the_verb_says_what_failed_and_ends_with_1(files, capsys):
@@ -196,3 +200,47 @@ def test_the_verb_says_what_failed_and_ends_with_1(files, capsys):
     said = capsys.readouterr()
     assert named(json.loads(said.out), "broken.tflite")["status"] == "failed"
     assert "error: broken.tflite could not be measured" in said.err
+
+
+@pytest.mark.slow
+def test_a_run_is_measured_with_its_exports_beside_the_teacher_s(tmp_path):
+    write_data(tmp_path)
+    recipe = write_recipe(tmp_path, export=["keras", "litert", "litert_int8", "onnx", "packed"], train={"epochs": 2})
+    _, folder = run(recipe)
+    rows = {row["name"]: row for row in benchmark([folder.root], Asked(batch=4, rounds=3))["contenders"]}
+    assert list(rows) == [
+        *("teacher", "student", "teacher as litert", "litert", "litert_int8", "teacher as onnx", "onnx", "packed")
+    ]
+    assert {row["status"] for row in rows.values()} == {"ok"}
+    for kind in ("litert", "litert_int8", "onnx"):
+        assert rows[kind]["beside"] == f"teacher as {kind.partition('_')[0]}"
+        assert rows[kind]["flops"] == rows["student"]["flops"]
+    assert rows["packed"]["beside"] == "teacher"
+    assert rows["teacher as litert"]["parameters"] == rows["litert"]["parameters"] > rows["litert"]["nonzero"]
+    assert not list(folder.root.glob("**/teacher*.tflite"))  # made for the measurement alone
+
+
+WRONG = {
+    "nothing there": (["benchmark", "nowhere.keras"], 4, "there is no nowhere.keras"),
+    "a file twice": (["benchmark", "spiral.yaml", "./spiral.yaml"], 2, "named twice"),
+    "a wrong recipe": (["plan", "bad.yaml"], 2, "bad.yaml:1:"),
+    "channels": (["sensitivity", "--set", "prune.granularity=channel"], 2, "channels leave several layers at once"),
+    "something to write over": (["sensitivity", "--write", "spiral.yaml"], 2, "is not overwritten"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_cannot_be_measured_is_refused_before_tensorflow_is_there(name, tmp_path):
+    arguments, code, words = WRONG[name]
+    (tmp_path / "spiral.yaml").write_text("data: {format: digits}\nteacher: {model: mlp, epochs: 2}\n")
+    (tmp_path / "bad.yaml").write_text("data: {format: digitz}\nteacher: {model: mlp}\n")
+    script = (
+        "import sys; from spiral_cli.cli import main; sys.argv = ['spiral', *sys.argv[1:]]; code = main(); "
+        "print([name for name in ('tensorflow', 'keras') if name in sys.modules]); sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == code and words in done.stderr, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.yaml", "spiral.yaml"]

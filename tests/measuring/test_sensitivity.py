@@ -21,9 +21,10 @@ from spiral_cli.recipe import load_recipe
 from spiral_cli.report.tolerance import tolerance_page
 from spiral_cli.run import RunFolder
 from spiral_cli.sensitivity import run as verb
+from spiral_cli.sensitivity.asked import refuse_existing
 from spiral_cli.sensitivity.curves import Curve, Point
 from spiral_cli.sensitivity.suggest import DIGITS, estimated, hull, overall, risen, suggest
-from spiral_cli.sensitivity.written import refuse_existing, write_suggestion
+from spiral_cli.sensitivity.written import write_suggestion
 from spiral_cli.training.control import Control
 
 AT = (0.5, 0.9)
