@@ -91,7 +91,7 @@ CASES: dict[str, tuple[Callable[[Any], Any], str]] = {
         lambda x: layers.ConvLSTM1D(5, 1, name="middle")(layers.Reshape((1, 1, 8))(x)),
         "middle",
     ),
-    "dot normalised": (lambda x: layers.Dot(1, normalize=True, name="middle")([x, x]), "middle"),
+    "dot normalised": (lambda x: layers.Dot(1, normalize=True, name="middle")([x, ops.relu(x)]), "middle"),
     "mean over channels": (lambda x: ops.mean(x, axis=-1, keepdims=True), "before"),
     "piece of channels": (lambda x: x[:, 2:5], "before"),
     "split at places": (lambda x: ops.split(x, [3], axis=-1)[0], "split"),
@@ -99,7 +99,7 @@ CASES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "padded channels": (lambda x: ops.pad(x, ((0, 0), (1, 2))), "pad"),
     "repeated": (lambda x: ops.repeat(x, 2, axis=-1), "repeat"),
     "flipped": (lambda x: ops.flip(x, axis=-1), "flip"),
-    "einsum with ellipsis": (lambda x: ops.einsum("...a,...a->...", x, x)[:, None], "einsum"),
+    "einsum with ellipsis": (lambda x: ops.einsum("...a,...a->...a", x, x), "einsum"),
     "matmul by a constant": (lambda x: ops.matmul(x, np.ones((8, 4), np.float32)), "matmul"),
     "sorted": (lambda x: ops.sort(x, axis=-1), "sort"),
     "cumulated": (lambda x: ops.cumsum(x, axis=-1), "cumsum"),
@@ -211,6 +211,20 @@ def test_a_frozen_nested_model_and_a_frozen_recurrence_stay_whole() -> None:
     assert [space.name for space in channels.spaces] == ["first", "last"]
 
 
+def equals_masked(model: Any) -> None:
+    """The smaller model computes what the masked one does, though it has a weight twice that was shared."""
+    rng = np.random.default_rng(0)
+    randomize(model, rng)
+    channels = find_channels(model)
+    kept = random_kept(channels, rng)
+    given = random_inputs(model, rng)
+    whole = outputs_of(model, given)
+    with masked(model, channels, kept):
+        expected = outputs_of(model, given)
+    assert difference(whole, expected) > 1e-3
+    assert difference(outputs_of(remove(model, channels, kept), given), expected) <= 1e-5
+
+
 def test_one_kernel_in_two_layers() -> None:
     """Keras itself does not keep such a tie when it saves; the smaller model computes the same."""
     one, two = layers.Dense(8, name="one"), layers.Dense(8, name="two")
@@ -221,14 +235,7 @@ def test_one_kernel_in_two_layers() -> None:
     two._kernel = one._kernel
     two._trainable_variables.sort(key=lambda variable: variable.name, reverse=True)  # as it was: kernel, bias
     model = keras.Model(inputs, layers.Dense(3)(layers.Concatenate()([x, layers.Activation("tanh")(y)])))
-    rng = np.random.default_rng(0)
-    randomize(model, rng)
-    channels = find_channels(model)
-    kept = random_kept(channels, rng)
-    given = random_inputs(model, rng)
-    with masked(model, channels, kept):
-        expected = outputs_of(model, given)
-    assert difference(outputs_of(remove(model, channels, kept), given), expected) <= 1e-5
+    equals_masked(model)
 
 
 def test_a_layer_in_two_models() -> None:
@@ -238,7 +245,7 @@ def test_a_layer_in_two_models() -> None:
     second = keras.Model(b, layers.Dense(5)(shared(b)), name="second")
     inputs = Input((4,))
     x = layers.Dense(6)(inputs)
-    check_removal(keras.Model(inputs, layers.Dense(3)(layers.Concatenate()([first(x), second(x)]))))
+    equals_masked(keras.Model(inputs, layers.Dense(3)(layers.Concatenate()([first(x), second(x)]))))
 
 
 def test_a_compiled_and_trained_model() -> None:
