@@ -72,7 +72,7 @@ def ranked(channels: Channels, scores: np.ndarray, limits: Limits, allocation: s
         rest = len(space.groups)
         for step in steps_of(space, scores, limits):
             rest -= len(step.groups)
-            found.append((step.score if allocation == "global" else -rest / sizes[space.layers], step))
+            found.append((step.score if allocation == "global" else -rest / size_in(sizes, space), step))
     return [step for _, step in sorted(found, key=lambda one: one[0])]
 
 
@@ -155,8 +155,17 @@ def chosen(
     progress = math.log(target) / math.log(final)  # as `pruning.allocation.per_layer`
     for place, space in enumerate(channels.spaces):
         here = (1.0 - finals[place]) ** progress if place in finals else target
-        every = choose(steps_of(space, scores, limits), every, partial(part_of, space, sizes[space.layers]), here)
+        every = choose(steps_of(space, scores, limits), every, partial(part_of, space, size_in(sizes, space)), here)
     return every
+
+
+def size_in(sizes: Sizes, space: Space) -> int:
+    """Return the groups of a space before any pruning; those it has where it was none then.
+
+    What is divided into parts may lose places of every part in one round, and whole parts in a
+    later one, as soon as these are more: then its layers make other spaces.
+    """
+    return sizes.get(space.layers, len(space.groups))
 
 
 def part_of(space: Space, size: int, kept: np.ndarray) -> float:

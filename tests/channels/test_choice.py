@@ -165,3 +165,30 @@ def test_products_of_attention() -> None:
     heads = next(space for space in CHANNELS.spaces if space.name == "heads:heads")
     every[heads.groups[0]] = False
     assert products_of(CHANNELS, every) - products_of(replace(CHANNELS, products=()), every) == 3 * 5 * 5 * (3 + 3)
+
+
+def test_what_lost_places_of_parts_may_lose_whole_parts_later() -> None:
+    """Two groups of eight lose places; two groups of two are two parts, which tie the layers before and behind."""
+    inputs = Input((4, 4, 2))
+    x = layers.Conv2D(16, 1, name="before")(inputs)
+    x = layers.Conv2D(16, 3, groups=2, name="grouped")(x)
+    model = keras.Model(inputs, layers.Dense(3)(layers.Flatten()(x)))
+    first = find_channels(model)
+    sizes = {space.layers: len(space.groups) for space in first.spaces}
+    assert sizes == {("before",): 8, ("grouped",): 8}
+    small = remove(model, first, np.arange(first.count) % 4 == 0)
+    later = find_channels(small)
+    assert [space.layers for space in later.spaces] == [("before", "grouped")]
+    for allocation in ("uniform", "global", {"grouped": 0.5}):
+        kept = chosen(
+            later,
+            np.ones(later.count),
+            0.5,
+            left=partial(channels_left, later),
+            limits=Limits(),
+            allocation=allocation,
+            final=0.5,
+            sizes=sizes,
+        )
+        assert kept.sum() == 1
+    assert remove(small, later, kept).get_layer("grouped").groups == 1
