@@ -9,10 +9,10 @@ from functools import partial
 import keras
 import numpy as np
 import pytest
+from all_kinds import KINDS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import Input, layers
-from kinds import KINDS
 
 from spiral_cli.channels.choice import (
     Limits,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from kinds import KINDS, STAY
+from all_kinds import KINDS, STAY
 from removals import check_removal
 
 from spiral_cli.models.names import fresh_names
