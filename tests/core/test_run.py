@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from spiral_cli.errors import DiskFullError, RunMismatchError, SpiralError
-from spiral_cli.run import TEMPORARY, Ledger, RunFolder, atomic_path, disk_errors, write_json, write_text
+from spiral_cli.run import TEMPORARY, Ledger, RunFolder, atomic_path, disk_errors, files_in, write_json, write_text
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path):
@@ -22,6 +22,23 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path):
         raise RuntimeError("midway")
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_a_folder_takes_the_place_of_a_folder_and_a_file_never_does(tmp_path):
+    path = tmp_path / "model"
+    for content in ("first", "second"):
+        with atomic_path(path) as temporary:
+            temporary.mkdir()
+            (temporary / content).write_text(content)
+        assert os.listdir(path) == [content]
+    with pytest.raises(SpiralError, match="cannot write"):
+        write_text(path, "a file")
+    with pytest.raises(RuntimeError), atomic_path(path) as temporary:
+        temporary.mkdir()
+        raise RuntimeError
+    assert os.listdir(path) == ["second"]
+    assert os.listdir(tmp_path) == ["model"]
+    assert [file.name for file in files_in(path)] == ["second"]
 
 
 def test_nan_is_not_json(tmp_path):
