@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class StageStarted:
-    """A training stage begins or is taken up again: ``teacher``, ``dense`` or ``round``."""
+    """A training stage begins or is taken up again: ``teacher``, ``dense``, ``round`` or ``tuning``."""
 
     stage: str
     title: str

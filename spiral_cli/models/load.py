@@ -53,19 +53,19 @@ def compiled_loss(path: str | Path) -> str | None:
     return None if loss is None else str(loss)
 
 
-def explain(error: Exception) -> str:
-    """Return in one sentence why Keras could not load a model, and what to do."""
+def explain(error: Exception, plugins: str = "in plugins") -> str:
+    """Return in one sentence why Keras could not load a model, and what to do; ``plugins``: where modules are named."""
     said = str(error)
     # Of a Lambda around a named function Keras says only that it does not know the function.
     if "'class_name': 'Lambda'" in said or ("Lambda" in said and "safe_mode" in said):
         return (
             "it holds a Lambda layer, whose code Keras' safe mode does not run; write it as a "
-            "layer class under @keras.saving.register_keras_serializable() and name its module in plugins"
+            f"layer class under @keras.saving.register_keras_serializable() and name its module {plugins}"
         )
     if unknown := re.search(r"Could not locate \w+ '([^']+)'", said):
         return (
             f"it needs '{unknown[1]}', which is not known; put it under "
-            "@keras.saving.register_keras_serializable() in a module and name the module in plugins"
+            f"@keras.saving.register_keras_serializable() in a module and name the module {plugins}"
         )
     first = said.strip().partition("\n")[0]
     return f"{type(error).__name__}: {first}; save the model again by model.save('model.keras') in Keras 3"

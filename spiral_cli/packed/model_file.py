@@ -67,7 +67,8 @@ def unpack_model(packed: Packed, name: str) -> keras.Model:
         model = built(packed.model)
         variables = {variable.path: variable for variable in model.variables}
     except Exception as error:  # whatever a configuration of any origin makes Keras raise
-        raise MissingError(f"the model in {name} cannot be built: {explain(error)}") from error
+        reason = explain(error, "in plugins, or by spiral unpack --plugin")
+        raise MissingError(f"the model in {name} cannot be built: {reason}") from error
     wanted = {path: (array.shape, array.dtype.name) for path, array in packed.arrays.items()}
     if wanted != {path: (tuple(one.shape), one.dtype) for path, one in variables.items()}:
         raise MissingError(

@@ -25,10 +25,10 @@ CHUNK_SECONDS = 0.5  # how long one call may run, so that Ctrl-C and the progres
 
 @dataclass(frozen=True)
 class Stage:
-    """One training from a start to an end: the teacher, a dense student, or a try of a round.
+    """One training from a start to an end: the teacher, a dense student, a try of a round, or shared values.
 
     Attributes:
-        kind: ``teacher``, ``dense`` or ``round``.
+        kind: ``teacher``, ``dense``, ``round`` or ``tuning``.
         title: what a person calls it, for example ``round 3, try 1``.
         key: integers that name it, the seed first; they fix the order of its examples.
         count: training examples, without their augmented views.

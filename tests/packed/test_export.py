@@ -145,7 +145,8 @@ def test_a_plugin_makes_a_models_own_classes_known(tmp_path):
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True, capture_output=True)
     unknown = spiral(tmp_path, "unpack", "it.spiral")
     assert unknown.returncode == 4
-    assert "it needs 'doubled>Doubled', which is not known" in unknown.stderr
+    assert "it needs 'Doubled', which is not known" in unknown.stderr
+    assert "spiral unpack --plugin" in unknown.stderr
     known = spiral(tmp_path, "unpack", "it.spiral", "--plugin", "doubled")
     assert known.returncode == 0, known.stderr
     assert (tmp_path / "it.keras").is_file()
