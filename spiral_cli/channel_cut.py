@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from spiral_cli.channel_measure import MEASURED, Left
-from spiral_cli.channels.choice import Limits, chosen, parameters_of, products_of
+from spiral_cli.channels.choice import Limits, channels_of, chosen, parameters_of, products_of, sizes_of
 from spiral_cli.channels.graph import Channels, find_channels
 from spiral_cli.channels.removal import remove
 from spiral_cli.channels.scoring import group_scores
@@ -180,7 +180,7 @@ def kept_for(wide: Workbench, channels: Channels, scores: np.ndarray, target: fl
         limits=Limits(prune.round_to, prune.min_channels),
         allocation=prune.allocation,
         final=1.0 - sparsities(prune.schedule)[-1],
-        sizes={space.layers: len(space.groups) for space in whole.channels.spaces},
+        sizes=sizes_of(whole.channels),
     )
 
 
@@ -191,14 +191,9 @@ def whole_of(wide: Workbench) -> Whole:
     return Whole(model, find_channels(model, prune.targets, prune.ignore))
 
 
-def channel_count(channels: Channels, kept: np.ndarray) -> float:
-    """Return how many channels that may leave are there."""
-    return float(channels.weight[kept].sum())
-
-
 Count = Callable[[Channels, np.ndarray], float]
 COUNTED: Mapping[str, Count] = {
-    "channels": channel_count,
+    "channels": channels_of,
     "parameters": parameters_of,
     "flops": products_of,
     "latency": products_of,
@@ -217,7 +212,7 @@ def left_of(bench: Workbench, model: keras.Model) -> dict[str, Any]:
     prune, whole = bench.recipe.prune, whole_of(bench)
     channels = find_channels(model, prune.targets, prune.ignore)
     return {
-        "channels": channel_count(channels, np.ones(channels.count, bool)) / channel_count(whole.channels, whole.every),
+        "channels": float(channels.weight.sum() / whole.channels.weight.sum()),
         "parameters": model.count_params() / whole.model.count_params(),
         "flops": total_flops(model) / max(total_flops(whole.model), 1),
     }

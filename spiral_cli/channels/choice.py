@@ -16,8 +16,8 @@ Left = Callable[[np.ndarray], float]
 """What part of the whole is left with some groups kept, (groups,) of bool: 1 with all."""
 
 
-Sizes = Mapping[tuple[str, ...], int]
-"""Groups of each space before any pruning, by the layers that make it."""
+Sizes = Mapping[tuple[tuple[str, ...], int], int]
+"""Groups of each space before any pruning, by the layers that make it and its width."""
 
 
 @dataclass(frozen=True)
@@ -102,14 +102,15 @@ def choose(steps: Sequence[Step], kept: np.ndarray, left: Left, target: float) -
     return after(low)
 
 
-def channels_left(channels: Channels, kept: np.ndarray) -> float:
-    """Return the part of the channels that may leave which is still there."""
-    return float(channels.weight[kept].sum() / max(channels.weight.sum(), 1))
+def channels_of(channels: Channels, kept: np.ndarray) -> float:
+    """Return how many channels that may leave are there with some groups kept, of all layers."""
+    return float(channels.weight[kept].sum())
 
 
 def parameters_of(channels: Channels, kept: np.ndarray) -> float:
-    """Return how many weights the model has with some groups kept."""
-    return float(sum(size_of(axes, shape, kept) for axes, shape in zip(channels.axes, channels.shapes, strict=True)))
+    """Return how many weights the model has with some groups kept; states of random generators are none."""
+    sizes = (size_of(axes, shape, kept) for axes, shape in zip(channels.axes, channels.shapes, strict=True))
+    return float(sum(size for size, counts in zip(sizes, channels.weights, strict=True) if counts))
 
 
 def products_of(channels: Channels, kept: np.ndarray) -> float:
@@ -165,7 +166,12 @@ def size_in(sizes: Sizes, space: Space) -> int:
     What is divided into parts may lose places of every part in one round, and whole parts in a
     later one, as soon as these are more: then its layers make other spaces.
     """
-    return sizes.get(space.layers, len(space.groups))
+    return sizes.get((space.layers, space.width), len(space.groups))
+
+
+def sizes_of(channels: Channels) -> Sizes:
+    """Return the groups of each space."""
+    return {(space.layers, space.width): len(space.groups) for space in channels.spaces}
 
 
 def part_of(space: Space, size: int, kept: np.ndarray) -> float:

@@ -50,6 +50,7 @@ class Channels:
         weight: channels of all layers that each group stands for, (groups,).
         axes: of every variable of the model, in its order, the groups along each axis.
         shapes: of the same variables.
+        weights: which of them are weights; states of random generators are not.
         uses: how often each weight of a variable is used in an example.
         products: groups and the multiplications beside weights that each stands for.
         edits: by path of a layer, then of a number in its config: the groups it counts.
@@ -62,6 +63,7 @@ class Channels:
     weight: np.ndarray
     axes: tuple[Axes, ...]
     shapes: tuple[tuple[int, ...], ...]
+    weights: tuple[bool, ...]
     uses: tuple[float, ...]
     products: tuple[tuple[Labels, float], ...]
     edits: Mapping[int, Mapping[Path, Labels]]
@@ -166,6 +168,7 @@ def collect(trace: Trace, model: Any) -> Channels:
             else:
                 atom = labels[numbers[labels] < 0][0]
                 stay.setdefault(name, held[int(roots[atom])])
+    weights = {id(weight) for weight in model.weights}
     return Channels(
         spaces=spaces_of(members),
         weight=weight,
@@ -174,6 +177,7 @@ def collect(trace: Trace, model: Any) -> Channels:
             for variable in model.variables
         ),
         shapes=tuple(tuple(variable.shape) for variable in model.variables),
+        weights=tuple(id(variable) in weights for variable in model.variables),
         uses=tuple(trace.uses.get(id(variable), 0.0) for variable in model.variables),
         products=tuple((found, amount) for labels, amount in trace.products if (found := numbers[labels]) is not None),
         edits={

@@ -14,7 +14,7 @@ import pytest
 from architectures import ARCHITECTURES, OTHERS, small_resnet, transformer
 from removals import difference, masked, outputs_of, random_inputs, randomize
 
-from spiral_cli.channels.choice import Limits, channels_left, choose, ranked
+from spiral_cli.channels.choice import Limits, channels_of, choose, ranked, sizes_of
 from spiral_cli.channels.criteria.norms import l2
 from spiral_cli.channels.graph import Channels, find_channels
 from spiral_cli.channels.removal import remove
@@ -33,10 +33,15 @@ np.save(sys.argv[3], keras.ops.convert_to_numpy(found))
 """
 
 
+def channels_left(channels: Channels, kept: np.ndarray) -> float:
+    """Return the part of the channels that may leave which is there."""
+    return channels_of(channels, kept) / channels.weight.sum()
+
+
 def half(channels: Channels, model: Any, allocation: str) -> np.ndarray:
     """Return which groups stay when half of the channels leave, by l2."""
     weights = [variable.numpy() if len(variable.shape) > 1 else None for variable in model.variables]
-    sizes = {space.layers: len(space.groups) for space in channels.spaces}
+    sizes = sizes_of(channels)
     steps = ranked(channels, relative(channels, l2(channels, weights)), Limits(), allocation, sizes)
     return choose(steps, np.ones(channels.count, bool), partial(channels_left, channels), 0.5)
 

@@ -16,12 +16,13 @@ from keras import Input, layers
 
 from spiral_cli.channels.choice import (
     Limits,
-    channels_left,
+    channels_of,
     choose,
     chosen,
     parameters_of,
     products_of,
     ranked,
+    sizes_of,
     steps_of,
 )
 from spiral_cli.channels.graph import Channels, find_channels
@@ -33,6 +34,11 @@ from spiral_cli.flops import calls
 LIMITS = st.builds(Limits, st.sampled_from([1, 2, 3, 4, 5, 8]), st.integers(1, 9))
 
 
+def channels_left(channels: Channels, kept: np.ndarray) -> float:
+    """Return the part of the channels that may leave which is there."""
+    return channels_of(channels, kept) / channels.weight.sum()
+
+
 def two_widths() -> Channels:
     """Return the groups of a model of 16 and 20 units, and of 4 heads."""
     inputs = Input((5, 6))
@@ -42,7 +48,7 @@ def two_widths() -> Channels:
 
 
 CHANNELS = two_widths()
-SIZES = {space.layers: len(space.groups) for space in CHANNELS.spaces}
+SIZES = sizes_of(CHANNELS)
 SCORES = st.lists(st.floats(0, 1), min_size=CHANNELS.count, max_size=CHANNELS.count).map(np.array)
 
 
@@ -174,8 +180,8 @@ def test_what_lost_places_of_parts_may_lose_whole_parts_later() -> None:
     x = layers.Conv2D(16, 3, groups=2, name="grouped")(x)
     model = keras.Model(inputs, layers.Dense(3)(layers.Flatten()(x)))
     first = find_channels(model)
-    sizes = {space.layers: len(space.groups) for space in first.spaces}
-    assert sizes == {("before",): 8, ("grouped",): 8}
+    sizes = sizes_of(first)
+    assert sizes == {(("before",), 2): 8, (("grouped",), 2): 8}
     small = remove(model, first, np.arange(first.count) % 4 == 0)
     later = find_channels(small)
     assert [space.layers for space in later.spaces] == [("before", "grouped")]

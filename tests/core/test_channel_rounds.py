@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from small_runs import run, write_data, write_recipe
 
 from spiral_cli.channel_cut import corrected
-from spiral_cli.channels.choice import Limits, chosen
+from spiral_cli.channels.choice import Limits, chosen, sizes_of
 from spiral_cli.channels.graph import find_channels
 from spiral_cli.channels.removal import remove
 from spiral_cli.events import RoundDone, silent
@@ -138,11 +138,10 @@ def test_a_failed_try_is_rolled_back_to_the_larger_model(folder):
 def test_numbers_by_layer_count_from_the_student_before_any_pruning(two_rounds):
     """From the student of round 1 on, which has lost channels already."""
     whole, narrow = (find_channels(keras.models.load_model(two_rounds[1].round(n).student)) for n in (0, 1))
-    sizes = {space.layers: len(space.groups) for space in whole.spaces}
     kept = chosen(
         narrow, np.arange(narrow.count, dtype=float), 0.25,
         left=lambda kept: kept.mean(), limits=Limits(), allocation={"inner": 0.75, "hidden": 0.9}, final=0.25,
-        sizes=sizes,
+        sizes=sizes_of(whole),
     )  # fmt: skip
     found = {space.layers: int(kept[space.groups].sum()) for space in narrow.spaces}
     assert found == {("outer", "stem"): 3, ("inner",): 4, ("hidden",): 2}
