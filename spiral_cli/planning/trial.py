@@ -32,7 +32,9 @@ from spiral_cli.training.plan import epoch_rows
 from spiral_cli.training.program import Program
 from spiral_cli.turn import make_cut, round_stage
 
-SECONDS = 1.5  # of steps, once they are compiled
+SECONDS, MOST_SECONDS = 1.5, 20.0  # of steps, once they are compiled: enough, and where even the fewest end
+LEAST_CHUNKS = 8
+REPEATS = 3  # of what a round does only now and then
 SAMPLE = 2048  # inputs the teacher is asked about
 
 
@@ -117,7 +119,8 @@ def mask_rounds(bench: Workbench, densities: Sequence[float]) -> tuple[float, ..
     compiling, training = stage_parts(program, stage)
     masks = {one.name: np.ones(one.variable.shape, bool) for one in bench.prunable}
     cut = make_cut(bench, attempt, [], stage, masks)
-    first, again = (seconds_of(partial(cut.remake, program, stage.remakes[0], masks)) for _ in range(2))
+    first, *later = (seconds_of(partial(cut.remake, program, stage.remakes[0], masks)) for _ in range(REPEATS + 1))
+    again = statistics.median(later)
     each = training + len(stage.remakes) * again + measuring(bench.evaluator)
     return (each + compiling + max(first - again, 0.0), *[each] * (len(densities) - 1))
 
@@ -156,7 +159,8 @@ def stage_parts(program: Program, stage: Stage) -> tuple[float, float]:
 def pace(program: Program, stage: Stage, at: int) -> Pace:
     """Return the pace of a stage's steps from step ``at`` on; they change the program's variables.
 
-    Chunks grow as in training; the longest ones tell the pace.
+    Chunks grow as in training. The median of the later half tells the pace: a machine that is busy for a
+    moment, when a step may take a thousand times as long, must not be extrapolated.
 
     Args:
         program: with targets set.
@@ -165,20 +169,19 @@ def pace(program: Program, stage: Stage, at: int) -> Pace:
     """
     rows, valid = epoch_rows(stage.count, stage.batch_size, stage.key, 0, stage.views)
     fed = program.feed(rows)
-    chunks: list[tuple[int, float]] = []  # steps, seconds of one
+    chunks: list[float] = []  # seconds of one of their steps
     position, length, spent = 0, 1, 0.0
-    while position < len(rows) and (len(chunks) < 2 or spent < SECONDS):
+    while position < len(rows) and spent < MOST_SECONDS and (len(chunks) < LEAST_CHUNKS or spent < SECONDS):
         here = slice(position, min(position + length, len(rows)))
         there = np.minimum(at + np.arange(here.stop - here.start), len(stage.rates) - 1)
         plan = (rows[here], valid[here], stage.rates[there], stage.strengths[there], stage.gains[there])
         seconds = seconds_of(partial(program.run, *plan, fed))
-        chunks.append((len(there), seconds / len(there)))
+        chunks.append(seconds / len(there))
         if position:  # before, it was compiled
             spent, length = spent + seconds, next_length(length, seconds / len(there))
         position = here.stop
-    (_, compiled), *later = chunks
-    longest = max((steps for steps, _ in later), default=1)
-    step = statistics.median([one for steps, one in later if steps == longest] or [compiled])
+    compiled, *later = chunks
+    step = statistics.median(later[len(later) // 2 :] or [compiled])
     return Pace(max(compiled - step, 0.0), step)
 
 
@@ -197,7 +200,7 @@ def measuring(evaluator: Evaluator) -> float:
     """Return the seconds of a validation, once it is compiled."""
     validation = evaluator.task.dataset.validation
     evaluator.logits(validation.x)
-    return seconds_of(partial(evaluator.logits, validation.x))
+    return statistics.median(seconds_of(partial(evaluator.logits, validation.x)) for _ in range(REPEATS))
 
 
 def seconds_of(work: Callable[[], Any]) -> float:

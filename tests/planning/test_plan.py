@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import time
 from pathlib import Path
 
 import keras
@@ -20,11 +21,13 @@ from spiral_cli.flops import total_flops
 from spiral_cli.lessons import footprint
 from spiral_cli.planning.plan import plan
 from spiral_cli.planning.sizes import FLOAT32, gzip_bytes, packed_bytes
+from spiral_cli.planning.trial import pace
 from spiral_cli.pruning.prunable import find_prunable
 from spiral_cli.recipe import load_recipe
 from spiral_cli.recipe.schema import Distill
 from spiral_cli.run import RunFolder
 from spiral_cli.training.control import Control
+from spiral_cli.training.loop import Stage
 
 GRANULARITIES = {
     "single weights": {},
@@ -159,3 +162,24 @@ def test_gzip_is_estimated_from_gzip(density):
     weights = np.where(rng.random(200_000) < density, rng.normal(size=200_000), 0.0).astype(np.float32)
     real = len(gzip.compress(weights.tobytes(), 9))
     assert gzip_bytes(weights.size, density) == pytest.approx(real, rel=0.05)
+
+
+def test_a_moment_in_which_the_machine_is_busy_is_not_extrapolated():
+    count, batch = 640, 10
+    steps = count // batch
+    zeros = np.zeros(steps, np.float32)
+    stage = Stage("round", "one", (0,), count, 1, batch, zeros, zeros, zeros, 1)
+    waits = iter([0.3, 0.3])  # the compiler, then a hiccup
+    taken = []
+
+    class Stub:
+        def feed(self, rows):
+            return None
+
+        def run(self, rows, *plan):
+            taken.append(len(rows))
+            time.sleep(next(waits, 0.0))
+
+    found = pace(Stub(), stage, 0)
+    assert sum(taken) == steps and len(taken) > 5
+    assert found.step < 0.05 < 0.2 < found.compile
