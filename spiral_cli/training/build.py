@@ -137,7 +137,11 @@ def pressure_on_weights(settings: PressureSettings | None) -> Pressure | None:
     """Return the penalty that a recipe's ``pressure`` names, each variable for itself."""
     if settings is None or settings.strength == 0:
         return None
-    single = registry.pressures.get(settings.kind)
+    return on_each(registry.pressures.get(settings.kind))
+
+
+def on_each(single: Callable[[tf.Tensor], tf.Tensor]) -> Pressure:
+    """Return the penalty of all weights from that of one variable."""
     return lambda weights: [single(weight) for weight in weights]
 
 

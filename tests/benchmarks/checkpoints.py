@@ -28,6 +28,7 @@ from spiral_cli.data.preprocessing import Preprocessing
 from spiral_cli.pruning.prunable import find_prunable
 from spiral_cli.tasks.classification import Head
 from spiral_cli.training.arrays import TrainingData
+from spiral_cli.training.build import on_each
 from spiral_cli.training.device import use_device
 from spiral_cli.training.objective import Objective
 from spiral_cli.training.optimizers import make_optimizer
@@ -70,7 +71,7 @@ def build() -> Program:
         Objective(Head(exclusive=True, probabilities=True), registry.losses.get("kl"), 0.9, 4.0),
         make_optimizer("adam", 0.0),
         prunable=find_prunable(model)[0],
-        pressure=registry.pressures.get("l1"),
+        pressure=on_each(registry.pressures.get("l1")),
         average=True,
     )
     program.set_targets({"logits": rng.normal(size=(BATCH, CLASSES)).astype(np.float32)})

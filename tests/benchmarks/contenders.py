@@ -71,6 +71,7 @@ def spiral_epoch(name: str, x: np.ndarray, y: np.ndarray) -> Epoch:
     from spiral_cli.pruning.prunable import find_prunable
     from spiral_cli.tasks.classification import Head
     from spiral_cli.training.arrays import TrainingData
+    from spiral_cli.training.build import on_each
     from spiral_cli.training.device import use_device
     from spiral_cli.training.jit import choose_jit
     from spiral_cli.training.objective import Objective
@@ -92,7 +93,7 @@ def spiral_epoch(name: str, x: np.ndarray, y: np.ndarray) -> Epoch:
         objective,
         make_optimizer("adam", 0.0),
         prunable=prunable,
-        pressure=registry.pressures.get("l1"),
+        pressure=on_each(registry.pressures.get("l1")),
         average=True,
         jit=choose_jit("auto", model),
     )

@@ -20,7 +20,7 @@ from spiral_cli.pruning.prunable import find_prunable
 from spiral_cli.recipe.schema import Feature
 from spiral_cli.tasks.classification import Head
 from spiral_cli.training.arrays import TrainingData
-from spiral_cli.training.build import program_class
+from spiral_cli.training.build import on_each, program_class
 from spiral_cli.training.evidence import Collector
 from spiral_cli.training.objective import Objective
 from spiral_cli.training.optimizers import make_optimizer
@@ -52,7 +52,7 @@ def make(case: dict) -> Program:
     program = program_class()(
         student, TrainingData(x, tf.constant(Y), tf.constant(WEIGHT), PREPROCESSING),
         Objective(Head(True, False), kl, 0.5, 2.0, hints), make_optimizer("adamw", 0.01, precision),
-        prunable=find_prunable(student)[0], pressure=l1, online=online_features(teacher, hints) if hints else None,
+        prunable=find_prunable(student)[0], pressure=on_each(l1), online=online_features(teacher, hints) if hints else None,
         average=True, jit=case.get("jit", False), precision=precision, seed=4,
     )  # fmt: skip
     program.set_targets({"logits": LOGITS, **(energies(teacher, hints, X, PREPROCESSING) if hints else {})})

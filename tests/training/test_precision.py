@@ -14,6 +14,7 @@ from spiral_cli.pruning.pressure import l1
 from spiral_cli.pruning.prunable import find_prunable
 from spiral_cli.tasks.classification import Head
 from spiral_cli.training.arrays import TrainingData
+from spiral_cli.training.build import on_each
 from spiral_cli.training.evidence import Collector
 from spiral_cli.training.loop import Stage, diverged
 from spiral_cli.training.objective import Objective
@@ -156,7 +157,7 @@ def make(precision: str, **settings) -> Program:
         Objective(Head(True, False), kl, 0.5, 2.0),
         make_optimizer("adamw", 0.1, precision),
         prunable=find_prunable(model)[0],
-        pressure=l1,
+        pressure=on_each(l1),
         average=True,
         precision=precision,
         **settings,

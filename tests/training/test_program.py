@@ -12,6 +12,7 @@ from spiral_cli.distillation.losses.kl import kl
 from spiral_cli.pruning.pressure import l1
 from spiral_cli.pruning.prunable import find_prunable
 from spiral_cli.tasks.classification import Head
+from spiral_cli.training.build import on_each
 from spiral_cli.training.objective import Objective
 from spiral_cli.training.optimizers import make_optimizer
 from spiral_cli.training.plan import average_gains, epoch_rows
@@ -40,7 +41,7 @@ def run_epoch(program: Program, epoch: int = 0) -> np.ndarray:
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
 def test_pruned_stays_pruned_under_every_optimizer_weight_decay_and_momentum(optimizer, tmp_path):
     model = small_model()
-    program = make_program(model, pressure=l1)
+    program = make_program(model, pressure=on_each(l1))
     run_epoch(program)  # momentum builds up before the cut
     masks = half_masks(model)
     program.cut(masks)

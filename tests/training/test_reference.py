@@ -20,6 +20,7 @@ from spiral_cli.pruning.prunable import find_prunable
 from spiral_cli.recipe.schema import Feature
 from spiral_cli.tasks.classification import Head
 from spiral_cli.training.arrays import TrainingData
+from spiral_cli.training.build import on_each
 from spiral_cli.training.objective import Objective
 from spiral_cli.training.optimizers import make_optimizer
 from spiral_cli.training.plan import epoch_rows
@@ -120,7 +121,7 @@ def test_twenty_compiled_steps_equal_plain_eager_ones(way):
     )
     prunable = find_prunable(fast)[0]
     program = Program(
-        fast, data, objective, make_optimizer(way["optimizer"], 0.01, precision), prunable=prunable, pressure=l1,
+        fast, data, objective, make_optimizer(way["optimizer"], 0.01, precision), prunable=prunable, pressure=on_each(l1),
         online=online_features(teacher, hints, precision) if online else None, jit=way["jit"], precision=precision,
         seed=4,
     )  # fmt: skip
