@@ -51,5 +51,10 @@ class Serving:
         """
         from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-        concrete = self.function(batch).get_concrete_function()
+        eagerly = tf.config.functions_run_eagerly()
+        tf.config.run_functions_eagerly(True)  # what Keras compiles by XLA (grouped convolutions) is traced into it
+        try:
+            concrete = self.function(batch).get_concrete_function()
+        finally:
+            tf.config.run_functions_eagerly(eagerly)
         return convert_variables_to_constants_v2(concrete, lower_control_flow=False)

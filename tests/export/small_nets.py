@@ -29,7 +29,7 @@ def depthwise() -> keras.Model:
     x = layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[0.5, 1.0, 2.0])(image)
     x = layers.Conv2D(8, 3, padding="same", use_bias=False)(x)
     x = layers.ReLU(6.0)(layers.BatchNormalization()(x))
-    x = layers.DepthwiseConv2D(3, depth_multiplier=2)(x)
+    x = layers.DepthwiseConv2D(3, depth_multiplier=2)(layers.Conv2D(8, 1, groups=2)(x))
     x = layers.Activation("swish")(layers.BatchNormalization()(x))
     excited = layers.Dense(16, activation="sigmoid")(layers.GlobalAveragePooling2D(keepdims=True)(x))
     x = layers.GlobalAveragePooling2D()(layers.Multiply()([x, excited]))
