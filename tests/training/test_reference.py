@@ -121,7 +121,8 @@ def test_twenty_compiled_steps_equal_plain_eager_ones(way):
     )
     prunable = find_prunable(fast)[0]
     program = Program(
-        fast, data, objective, make_optimizer(way["optimizer"], 0.01, precision), prunable=prunable, pressure=on_each(l1),
+        fast, data, objective, make_optimizer(way["optimizer"], 0.01, precision),
+        prunable=prunable, pressure=on_each(l1),
         online=online_features(teacher, hints, precision) if online else None, jit=way["jit"], precision=precision,
         seed=4,
     )  # fmt: skip
