@@ -53,7 +53,8 @@ def make(case: dict) -> Program:
         student, TrainingData(x, tf.constant(Y), tf.constant(WEIGHT), PREPROCESSING),
         Objective(Head(True, False), kl, 0.5, 2.0, hints), make_optimizer("adamw", 0.01, precision),
         prunable=find_prunable(student)[0], pressure=on_each(l1), average=True,
-        online=online_features(teacher, hints) if hints else None, jit=case.get("jit", False), precision=precision, seed=4,
+        online=online_features(teacher, hints) if hints else None, jit=case.get("jit", False), seed=4,
+        precision=precision,
     )  # fmt: skip
     program.set_targets({"logits": LOGITS, **(energies(teacher, hints, X, PREPROCESSING) if hints else {})})
     masks = half_masks(student)
