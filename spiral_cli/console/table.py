@@ -35,7 +35,8 @@ def fitting(texts: Sequence[dict[str, str]], width: int) -> list[str]:
     for name in LEAST_IMPORTANT:
         if sum(column_width(column, texts) + 2 * GAP for column in columns) <= width:
             break
-        columns.remove(name)
+        if name in columns:
+            columns.remove(name)
     return columns
 
 
