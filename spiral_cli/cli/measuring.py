@@ -35,8 +35,9 @@ def benchmark(targets: Sequence[Path], asked: Asked, output: Output) -> int:
     refuse_targets(targets)
     with working(output):
         from spiral_cli.benchmark.run import benchmark as measure
+        from spiral_cli.training.control import Control
 
-        result = measure(targets, asked)
+        result = measure(targets, asked, Control(stopping))
     from spiral_cli.console.benchmark import benchmark_text
 
     output.say(benchmark_text(result, output.width))

@@ -9,6 +9,7 @@ import keras
 
 from spiral_cli.channel_cut import fitting, scores_of
 from spiral_cli.channels.graph import find_channels
+from spiral_cli.channels.removal import remove
 from spiral_cli.pruning.scoring import needs
 from spiral_cli.student import Workbench
 from spiral_cli.training.control import Alone
@@ -39,5 +40,6 @@ def narrowed(bench: Workbench, densities: Sequence[float]) -> Iterator[keras.Mod
         wide = bench.on(model)
         channels = find_channels(model, prune.targets, prune.ignore)
         scores = scores_of(wide, channels, (bench.recipe.seed, 2, number, 1))
-        model = fitting(wide, channels, scores, density, Alone())
+        kept, _ = fitting(wide, channels, scores, density, Alone())
+        model = remove(model, channels, kept)
         yield model
