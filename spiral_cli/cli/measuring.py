@@ -21,8 +21,9 @@ def plan(recipe: Recipe, run_dir: Path | None, *, trial: bool, output: Output) -
     """Say what a run of ``recipe`` will leave, need and take; return 0."""
     with working(output):
         from spiral_cli.planning.plan import plan as plan_recipe
+        from spiral_cli.training.control import Control
 
-        planned = plan_recipe(recipe, run_folder(recipe, run_dir), trial=trial)
+        planned = plan_recipe(recipe, run_folder(recipe, run_dir), control=Control(stopping), trial=trial)
     from spiral_cli.console.plan import plan_text
 
     output.say(plan_text(planned))
