@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from spiral_cli.channel_measure import MEASURED, Left
+from spiral_cli.channel_measure import MEASURED
 from spiral_cli.channels.choice import Limits, channels_of, chosen, parameters_of, products_of, sizes_of
 from spiral_cli.channels.graph import Channels, find_channels
 from spiral_cli.channels.removal import remove
@@ -74,12 +74,13 @@ def make_cut(
     file = wide.run.round(attempt.round).narrow(attempt.attempt)
     prune = wide.recipe.prune
     channels = find_channels(wide.model, prune.targets, prune.ignore)
-    model = fitting(wide, channels, scores_of(wide, channels, key), attempt.density, together)
+    kept, measured = fitting(wide, channels, scores_of(wide, channels, key), attempt.density, together)
+    together.agree("the channels that leave", hashlib.blake2b(np.packbits(kept).tobytes()).hexdigest())
+    model = remove(wide.model, channels, kept)
     measure_statistics(wide, model, key)
-    together.agree("the channels that leave", digest(model))
     save_model(model, file)
     spent = {"seconds": pressed.seconds, "curve": pressed.curve} if pressed else {"seconds": 0.0, "curve": []}
-    return wide.ledger.append("removal", **named(wide, attempt), **spent, files=(file,))
+    return wide.ledger.append("removal", **named(wide, attempt), **spent, left=measured, files=(file,))
 
 
 def named(bench: Workbench, attempt: Attempt) -> dict[str, Any]:
@@ -117,39 +118,48 @@ def scores_of(wide: Workbench, channels: Channels, key: tuple[int, ...]) -> np.n
     return group_scores(wide.recipe.prune.criterion, channels, kernels, gammas, evidence)
 
 
-def fitting(wide: Workbench, channels: Channels, scores: np.ndarray, target: float, together: Together) -> keras.Model:
-    """Return the narrowed student of which at most ``target`` is left by the recipe's measure.
+def fitting(
+    wide: Workbench, channels: Channels, scores: np.ndarray, target: float, together: Together
+) -> tuple[np.ndarray, dict[str, float]]:
+    """Return the groups that stay, (groups,) of bool, so that at most ``target`` is left by the recipe's measure.
 
     What needs no model to be built is counted from the groups. Floating-point operations are near
     enough to the multiply-adds of weights, and time to these, to choose by them first; then the
-    student is built and measured, and the choice is corrected.
+    student is built and measured, and the choice is corrected. Beside it, what was measured.
     """
     whole, measure = whole_of(wide), wide.recipe.prune.measure
     if measure not in MEASURED:
-        return remove(wide.model, channels, kept_for(wide, channels, scores, target, whole))
+        return kept_for(wide, channels, scores, target, whole), {}
     with MEASURED[measure](wide, whole.model) as left:
-        return corrected(
-            lambda aim: remove(wide.model, channels, kept_for(wide, channels, scores, aim, whole)),
-            lambda model: together.most(left(model)),
+        kept, found = corrected(
+            lambda aim: kept_for(wide, channels, scores, aim, whole),
+            lambda kept: together.most(left(remove(wide.model, channels, kept))),
             target,
         )
+    return kept, {measure: found}
 
 
-def corrected(make: Callable[[float], keras.Model], left: Left, target: float) -> keras.Model:
-    """Return a model of which ``left`` is at most ``target`` and near it, if some can be made.
+def corrected(
+    choose: Callable[[float], np.ndarray], left: Callable[[np.ndarray], float], target: float
+) -> tuple[np.ndarray, float]:
+    """Return a choice of which ``left`` is at most ``target`` and near it, and what is left of it.
+
+    Where none is found, it is the one of which the least is left.
 
     Args:
-        make: gives a model for a number between 0 and 1; the larger the number, the more is left.
-        left: measures a model.
+        choose: gives what stays for a number between 0 and 1; the larger the number, the more.
+        left: measures a choice.
         target: what may be left, 0 to 1.
     """
-    best, low, high = None, 0.0, 1.0
+    best, low, high = (np.empty(0, bool), math.inf), 0.0, 1.0
     aim, before = target, (1.0, 1.0)
     for _ in range(CORRECTIONS):
-        model = make(aim)
-        found = left(model)
+        kept = choose(aim)
+        found = left(kept)
+        if found <= target or found < best[1]:
+            best = kept, found
         if found <= target:
-            best, low = model, aim
+            low = aim
         else:
             high = aim
         if target * CLOSE <= found <= target or high - low < 1e-3:
@@ -157,7 +167,7 @@ def corrected(make: Callable[[float], keras.Model], left: Left, target: float) -
         power = slope((aim, found), before)
         before, guess = (aim, found), aim * (target * (1 + CLOSE) / 2 / found) ** (1 / power)
         aim = guess if low < guess < high else (low + high) / 2
-    return model if best is None else best
+    return best
 
 
 def slope(here: tuple[float, float], before: tuple[float, float]) -> float:
@@ -216,9 +226,3 @@ def left_of(bench: Workbench, model: keras.Model) -> dict[str, Any]:
         "parameters": model.count_params() / whole.model.count_params(),
         "flops": total_flops(model) / max(total_flops(whole.model), 1),
     }
-
-
-def digest(model: keras.Model) -> str:
-    """Return the shapes of a model's variables, as a digest."""
-    shapes = repr([tuple(variable.shape) for variable in model.variables])
-    return hashlib.blake2b(shapes.encode(), digest_size=16).hexdigest()

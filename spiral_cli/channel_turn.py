@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from spiral_cli.channel_cut import choice_of, cut_of, left_of, make_cut
-from spiral_cli.events import Listener
+from spiral_cli.channel_cut import CLOSE, choice_of, cut_of, left_of, make_cut
+from spiral_cli.events import Listener, Notice
 from spiral_cli.guard import Attempt, Row
 from spiral_cli.models.load import load_model
+from spiral_cli.recipe.prune import Prune
 from spiral_cli.student import Workbench
 from spiral_cli.training.build import make_stage
 from spiral_cli.training.checkpoint import remove_states
@@ -40,8 +41,11 @@ def channel_turn(bench: Workbench, attempt: Attempt, rows: Sequence[Row], listen
         cut = make_cut(wide, attempt, after.key, pressed, control.together)
     narrow = bench.on(load_model(folder.narrow(attempt.attempt)))
     narrow.set_targets(rows, control.together)
+    left = {**left_of(bench, narrow.model), **cut["left"]}
+    if sentence := out_of_reach(bench.recipe.prune, attempt, left):
+        listen(Notice(sentence, "warning"))
     trained = train(narrow, after, folder.checkpoint(attempt.attempt), listen, control)
-    row = judge(narrow, attempt, after, trained, left=left_of(bench, narrow.model))
+    row = judge(narrow, attempt, after, trained, left=left)
     row = {**row, "epochs": bench.recipe.train.epochs, "seconds": cut["seconds"] + trained.seconds}
     control.together.agree(f"{after.title}: whether it is accepted", decision(row, {}))
     files = store(narrow, row, rows, {})
@@ -50,6 +54,18 @@ def channel_turn(bench: Workbench, attempt: Attempt, rows: Sequence[Row], listen
         remove_states(state)
     folder.narrow(attempt.attempt).unlink(missing_ok=True)
     return row
+
+
+def out_of_reach(prune: Prune, attempt: Attempt, left: Mapping[str, float]) -> str | None:
+    """Return a sentence where clearly more is left than a try aims at, or None."""
+    found = left[prune.measure]
+    if found <= attempt.density / CLOSE:
+        return None
+    return (
+        f"round {attempt.round} aims at {attempt.density:.4g} of the {prune.measure} and leaves {found:.4g}: "
+        "prune.round_to, prune.min_channels, layers whose channels stay (not_pruned in the report) or, of latency, "
+        "what a call takes whatever it computes allow no less"
+    )
 
 
 def stages(bench: Workbench, attempt: Attempt) -> tuple[Stage | None, Stage]:

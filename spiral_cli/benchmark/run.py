@@ -16,14 +16,16 @@ from spiral_cli.benchmark.turns import figures, speedups, take_turns
 from spiral_cli.evaluate import bytes_on_disk
 from spiral_cli.recipe import Recipe, load_recipe
 from spiral_cli.run import RunFolder
+from spiral_cli.training.control import Control
 
 
-def benchmark(targets: Sequence[Path], asked: Asked) -> dict[str, Any]:
+def benchmark(targets: Sequence[Path], asked: Asked, control: Control) -> dict[str, Any]:
     """Measure a run, or files of models, in their own runtimes.
 
     Args:
         targets: one run folder, or any number of files.
         asked: how.
+        control: says when to stop.
 
     Returns:
         ``batches``, ``threads``, ``rounds``; and ``contenders``, each with ``name``, ``path``, ``status``,
@@ -34,11 +36,12 @@ def benchmark(targets: Sequence[Path], asked: Asked) -> dict[str, Any]:
     Raises:
         MissingError: a file is not there.
         UsageError: a run is named together with other things.
+        InterruptedRun: asked to stop.
     """
     batches = sorted({1, asked.batch})
     with ExitStack() as stack:
         entries, settings = opened(targets, asked, stack)
-        rows = measure(entries, settings, batches, asked.rounds)
+        rows = measure(entries, settings, batches, asked.rounds, control)
     return {"batches": batches, "threads": asked.threads, "rounds": asked.rounds, "contenders": rows}
 
 
@@ -61,19 +64,22 @@ def opened(targets: Sequence[Path], asked: Asked, stack: ExitStack) -> tuple[lis
     return list(entries_of_run(run, counterparts)), replace(settings, modules=modules, folder=folder)
 
 
-def measure(entries: Sequence[Entry], settings: Settings, batches: Sequence[int], rounds: int) -> list[dict[str, Any]]:
+def measure(
+    entries: Sequence[Entry], settings: Settings, batches: Sequence[int], rounds: int, control: Control
+) -> list[dict[str, Any]]:
     """Return a row an entry, in order; ratios are to the entry it stands beside, else to the first."""
     beside = {entry.name: entry.beside or entries[0].name for entry in entries}
     rows = {entry.name: blank(entry, beside[entry.name]) for entry in entries}
     with ExitStack() as stack:
         contenders = []
         for entry in entries:
+            control.check()
             try:
                 contenders.append(stack.enter_context(Contender(entry, settings)))
             except ContenderError as error:
                 rows[entry.name] |= {"status": "failed", "reason": str(error)}
         for batch in batches:
-            taken = take_turns(contenders, batch, rounds)
+            taken = take_turns(contenders, batch, rounds, control)
             ratios = speedups(taken, beside)
             for name, times in taken.times.items():
                 rows[name]["latency"][str(batch)] = {**figures(times, batch), "speedup": ratios[name]}

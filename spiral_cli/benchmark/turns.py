@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from spiral_cli.benchmark.contender import Contender, ContenderError
+from spiral_cli.training.control import Control
 
 BURST_SECONDS = 0.03
 MOST_CALLS = 2000  # of a burst
@@ -33,8 +34,12 @@ class Taken:
     order: list[str] = field(default_factory=list)
 
 
-def take_turns(contenders: Sequence[Contender], batch: int, rounds: int) -> Taken:
-    """Time ``contenders`` on batches of one size; one that fails leaves."""
+def take_turns(contenders: Sequence[Contender], batch: int, rounds: int, control: Control) -> Taken:
+    """Time ``contenders`` on batches of one size; one that fails leaves.
+
+    Raises:
+        InterruptedRun: asked to stop.
+    """
     taken = Taken()
     calls: dict[str, int] = {}
 
@@ -56,6 +61,7 @@ def take_turns(contenders: Sequence[Contender], batch: int, rounds: int) -> Take
 
     for number in range(rounds + 1):
         for contender in contenders:
+            control.check()
             turn(contender, number)
     return taken
 

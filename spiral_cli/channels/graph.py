@@ -209,20 +209,6 @@ def spaces_of(members: Mapping[int, Sequence[tuple[str, int]]]) -> tuple[Space, 
     )
 
 
-def masks_of(channels: Channels, kept: np.ndarray) -> list[np.ndarray]:
-    """Return for every variable of the model which of its weights stay, with ``kept`` (groups,) of bool."""
-    return [mask_of(axes, kept) for axes in channels.axes]
-
-
-def mask_of(axes: Axes, kept: np.ndarray) -> np.ndarray:
-    """Return a mask that broadcasts to a variable: a weight stays where every axis keeps its position."""
-    mask = np.ones((1,) * len(axes), bool)
-    for place, labels in enumerate(axes):
-        if labels is not None:
-            mask = mask & stays(labels, kept).reshape([-1 if axis == place else 1 for axis in range(len(axes))])
-    return mask
-
-
 def stays(labels: Labels, kept: np.ndarray) -> np.ndarray:
     """Return which positions stay, (positions,) of bool."""
     return (labels < 0) | kept[labels]

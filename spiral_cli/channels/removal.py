@@ -12,6 +12,7 @@ import numpy as np
 
 from spiral_cli.channels.graph import Channels, stays
 from spiral_cli.channels.trace import Path, graph_of
+from spiral_cli.models.constants import follow_variables
 from spiral_cli.models.names import fresh_names
 
 
@@ -57,8 +58,8 @@ def carry_over(layer: Any, narrow: Any) -> None:
             with TemporaryDirectory() as folder:
                 old.save_assets(folder)
                 new.load_assets(folder)
-        elif type(new).__module__.startswith("keras.src.") and hasattr(new, "finalize_state"):
-            new.finalize_state()
+        else:
+            follow_variables(new)
 
 
 def own_classes(model: Any) -> dict[str, Any]:

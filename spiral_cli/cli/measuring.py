@@ -21,8 +21,9 @@ def plan(recipe: Recipe, run_dir: Path | None, *, trial: bool, output: Output) -
     """Say what a run of ``recipe`` will leave, need and take; return 0."""
     with working(output):
         from spiral_cli.planning.plan import plan as plan_recipe
+        from spiral_cli.training.control import Control
 
-        planned = plan_recipe(recipe, run_folder(recipe, run_dir), trial=trial)
+        planned = plan_recipe(recipe, run_folder(recipe, run_dir), control=Control(stopping), trial=trial)
     from spiral_cli.console.plan import plan_text
 
     output.say(plan_text(planned))
@@ -35,8 +36,9 @@ def benchmark(targets: Sequence[Path], asked: Asked, output: Output) -> int:
     refuse_targets(targets)
     with working(output):
         from spiral_cli.benchmark.run import benchmark as measure
+        from spiral_cli.training.control import Control
 
-        result = measure(targets, asked)
+        result = measure(targets, asked, Control(stopping))
     from spiral_cli.console.benchmark import benchmark_text
 
     output.say(benchmark_text(result, output.width))

@@ -49,10 +49,11 @@ def export_student(
 
 
 def sweep(run: RunFolder, entries: Sequence[Entry]) -> None:
-    """Remove what lies in the run's exports and is not in its report."""
-    shipped = {run.root / entry["path"] for entry in entries if entry["path"]}
-    for path in run.exports.glob("*"):
-        if path not in shipped:
+    """Remove the exports that are not in the run's report; a person's own files beside them stay."""
+    listed = {run.root / entry["path"] for entry in entries if entry["path"]}
+    written = {run.root / part.facts["file"] for part in registry.exporters.parts().values()}
+    for path in written - listed:
+        if path.is_relative_to(run.exports):
             remove(path)
 
 

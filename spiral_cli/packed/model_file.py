@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from spiral_cli.errors import MissingError, UsageError
+from spiral_cli.models.constants import follow_variables
 from spiral_cli.models.load import explain
 from spiral_cli.models.names import fresh_names
 from spiral_cli.packed.container import Packed, to_bytes
@@ -77,6 +78,9 @@ def unpack_model(packed: Packed, name: str) -> keras.Model:
         )
     for path, array in packed.arrays.items():
         variables[path].assign(array)
+    for layer in model._flatten_layers(include_self=False):
+        if not hasattr(layer, "save_assets"):
+            follow_variables(layer)
     return model
 
 

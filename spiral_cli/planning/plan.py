@@ -29,12 +29,13 @@ from spiral_cli.run import Ledger, RunFolder
 from spiral_cli.student import Workbench, lay_out
 from spiral_cli.tasks.task import Task
 from spiral_cli.teacher import TrainedTeacher
+from spiral_cli.training.control import Control
 from spiral_cli.training.device import use_device
 from spiral_cli.training.saving import save_model
 from spiral_cli.training.targets import feature_bytes
 
 
-def plan(recipe: Recipe, run: RunFolder, *, trial: bool = True) -> dict[str, Any]:
+def plan(recipe: Recipe, run: RunFolder, *, control: Control, trial: bool = True) -> dict[str, Any]:
     """Return what a run of ``recipe`` will leave after each round, what it keeps in memory and how long it takes.
 
     Data are loaded and models built; nothing is trained and nothing written to the run folder.
@@ -42,6 +43,7 @@ def plan(recipe: Recipe, run: RunFolder, *, trial: bool = True) -> dict[str, Any
     Args:
         recipe: what is planned.
         run: its folder; a teacher that is there already is used.
+        control: says when to stop.
         trial: take a few steps to estimate times; else they are None.
 
     Returns:
@@ -56,13 +58,11 @@ def plan(recipe: Recipe, run: RunFolder, *, trial: bool = True) -> dict[str, Any
     use_device("auto" if recipe.device == "tpu" else recipe.device, recipe.seed)
     task = build_task(recipe)
     teacher, trained = teacher_of(recipe, task, run)
-    head = task.head(teacher, recipe.teacher.output)
-    refuse_unknown_monitor(recipe, measured(task, head))
     student = teacher if is_copy(recipe) else task.build_model(recipe.student)
     fit = fit_student(recipe, task, teacher, student)
     densities = [1.0 - sparsity for sparsity in sparsities(recipe.prune.schedule)]
     rows = task.views * len(task.dataset.train.y)
-    kept = footprint(recipe.distill, len(densities), rows, task.outputs, head.exclusive)
+    kept = footprint(recipe.distill, len(densities), rows, task.outputs, fit.head.exclusive)
     channels, packed = recipe.prune.granularity == "channel", recipe.export.packed
     values = packed.bits if packed.values == "shared" else 8 * FLOAT32
     students: list[keras.Model] = []
@@ -70,12 +70,12 @@ def plan(recipe: Recipe, run: RunFolder, *, trial: bool = True) -> dict[str, Any
     with tempfile.TemporaryDirectory(prefix="spiral-plan-") as folder:
         bench = lay_out_aside(recipe, task, teacher, Path(folder)) if channels or trial else None
         if bench is not None and channels:
-            students = [student, *narrowed(bench, densities)]
+            students = [student, *narrowed(bench, densities, control)]
             rounds = course_of_models(recipe.prune, students, values)
         else:
             rounds = course_of_masks(recipe.prune, student, fit.prunable, values)
         if bench is not None and trial:
-            seconds = estimate(bench, students, densities, kept, trained=trained)
+            seconds = estimate(bench, students, densities, kept, control, trained=trained)
     uncounted = [call.path for call in calls(student) if call.source == "unknown"]
     return {
         "recipe": recipe.name,
@@ -104,7 +104,18 @@ def lay_out_aside(recipe: Recipe, task: Task, teacher: keras.Model, folder: Path
 
 
 def teacher_of(recipe: Recipe, task: Task, run: RunFolder) -> tuple[keras.Model, bool]:
-    """Return the teacher and whether it is trained: the run's own, one from a file, or a new one."""
+    """Return the teacher and whether it is trained: the run's own, one from a file, or a new one.
+
+    Raises:
+        UsageError: it has not the metric that the guard watches.
+    """
+    teacher, trained = found_or_new(recipe, task, run)
+    refuse_unknown_monitor(recipe, measured(task, task.head(teacher, recipe.teacher.output)))
+    return teacher, trained
+
+
+def found_or_new(recipe: Recipe, task: Task, run: RunFolder) -> tuple[keras.Model, bool]:
+    """Return what `teacher_of` does."""
     ledger = Ledger(run)
     record = ledger.find("teacher")
     if record is not None and record["digest"] == teacher_digest(recipe) and not ledger.damaged(record):

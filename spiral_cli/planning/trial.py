@@ -27,6 +27,7 @@ from spiral_cli.recipe import Recipe
 from spiral_cli.student import Workbench
 from spiral_cli.tasks.task import Task
 from spiral_cli.training.build import make_stage, teacher_program
+from spiral_cli.training.control import Control
 from spiral_cli.training.loop import Stage, next_length
 from spiral_cli.training.plan import epoch_rows
 from spiral_cli.training.program import Program
@@ -73,6 +74,7 @@ def estimate(
     students: Sequence[keras.Model],
     densities: Sequence[float],
     footprint: Footprint,
+    control: Control,
     *,
     trained: bool,
 ) -> Estimate:
@@ -83,7 +85,11 @@ def estimate(
         students: the dense one and that after each round, where channels leave; else none.
         densities: after each round.
         footprint: of the teachers' outputs, which are stood in for.
+        control: says when to stop.
         trained: the teacher need not be trained any more.
+
+    Raises:
+        InterruptedRun: asked to stop.
     """
     recipe = bench.recipe
     targets = stand_ins(bench, footprint)
@@ -93,10 +99,12 @@ def estimate(
         epochs = recipe.student.epochs or recipe.train.epochs
         stage = make_stage(bench.task, recipe.train, epochs, kind="dense", title="dense", key=(recipe.seed, 1))
         dense = stage_seconds(bench.program, stage)
+    control.check()
     if recipe.prune.granularity == "channel":
-        rounds = tuple(channel_rounds(bench, students, densities, targets))
+        rounds = tuple(channel_rounds(bench, students, densities, targets, control))
     else:
         rounds = mask_rounds(bench, densities)
+    control.check()
     asked = asking(bench)
     needed = recipe.teacher.epochs and not trained
     teacher = teacher_training(recipe, bench.task, bench.teacher.model) if needed else 0.0
@@ -126,7 +134,11 @@ def mask_rounds(bench: Workbench, densities: Sequence[float]) -> tuple[float, ..
 
 
 def channel_rounds(
-    bench: Workbench, students: Sequence[keras.Model], densities: Sequence[float], targets: Mapping[str, np.ndarray]
+    bench: Workbench,
+    students: Sequence[keras.Model],
+    densities: Sequence[float],
+    targets: Mapping[str, np.ndarray],
+    control: Control,
 ) -> Iterator[float]:
     """Yield the seconds of each round that removes channels: every student has a step of its own to be compiled."""
     for number, ((wide, narrow), density) in enumerate(zip(pairwise(students), densities, strict=True), 1):
@@ -134,6 +146,7 @@ def channel_rounds(
         seconds = 0.0
         for model, stage in ((wide, before), (narrow, after)):
             if stage is not None:
+                control.check()
                 here = bench.on(model)
                 here.program.set_targets(targets)
                 seconds += stage_seconds(here.program, stage)

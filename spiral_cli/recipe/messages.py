@@ -82,6 +82,8 @@ def allowed(entry: Mapping[str, Any]) -> str:
     if kind == "literal_error":
         expected = context["expected"].replace("True", "true").replace("False", "false")
         return expected + guess(entry["input"], expected)
+    if kind == "forms":  # no text is right there, so none was meant
+        return str(entry["msg"])
     return str(entry["msg"]) + guess(entry["input"], str(entry["msg"]))
 
 

@@ -61,9 +61,12 @@ class Schedule(Section):
 class Pressure(Section):
     """A penalty that pushes what is about to be pruned towards zero, before the cut."""
 
-    kind: Annotated[str, NameIn(registry.pressures)] = "l1"
+    kind: Annotated[str, NameIn(registry.pressures)] = Field(
+        default="l1", description="l1 by default, of channels group_lasso"
+    )
     strength: Annotated[float, Field(ge=0.0)] = Field(
-        default=2.0e-4, description="of a round to 1 % density; in other rounds in inverse proportion"
+        default=2.0e-4,
+        description="of a round to 1 % density, in other rounds in inverse proportion; of channels where they leave",
     )
 
 
@@ -139,6 +142,15 @@ class Prune(Section):
 
     @model_validator(mode="before")
     @classmethod
+    def group_pressure(cls, raw: Any) -> Any:
+        """Give a pressure without a kind the only one there is for channels."""
+        match raw:
+            case {"granularity": "channel", "pressure": {**pressure}} if "kind" not in pressure:
+                return {**raw, "pressure": {**pressure, "kind": GROUP_PRESSURE}}
+        return raw
+
+    @model_validator(mode="before")
+    @classmethod
     def implied_sparsity(cls, raw: Any) -> Any:
         """Give a recipe without a final sparsity the one that its n:m pattern, or its budget, has."""
         match raw:
@@ -193,7 +205,7 @@ class Prune(Section):
         """Keys of channels stand with channels alone."""
         for key, default in (("budget", None), ("round_to", 1), ("min_channels", 1)):
             if getattr(self, key) != default:
-                yield (key,), f"received {key} without granularity: channel; it is a number of channels"
+                yield (key,), f"received {key}, which is about channels; allowed: with granularity: channel alone"
         if self.criterion not in registry.criteria.names():
             yield (
                 ("criterion",),
@@ -219,7 +231,7 @@ class Prune(Section):
             )
         for key, default in (("regrow", False), ("weights", "continue")):
             if getattr(self, key) != default:
-                yield (key,), f"received {getattr(self, key)!r} with granularity channel; what has left cannot return"
+                yield (key,), f"received {key} with granularity channel; what has left cannot return: leave {key} out"
 
 
 def regex_error(pattern: str) -> str:

@@ -93,7 +93,7 @@ def forms(allowed: str, *words: str) -> Discriminator:
             return "<list>"
         return "<number>" if isinstance(value, int | float) and not isinstance(value, bool) else None
 
-    return Discriminator(shape, custom_error_type="forms", custom_error_message=allowed)
+    return Discriminator(shape, custom_error_type="words" if words else "forms", custom_error_message=allowed)
 
 
 def repeated(key: str, values: Sequence[Any]) -> Iterator[Finding]:

@@ -24,10 +24,7 @@ def lines(comparison: Mapping[str, Any]) -> Lines:
         ("the teacher's", [number(row["teacher"]) for row in rows]),
         ("drop", [drop_text(row["drop"]) if row["drop"] is not None else "-" for row in rows]),
         ("density", [number(row["density"]) for row in rows]),
-        *(
-            (key, [f"{row[key]:,}" if row[key] is not None else "-" for row in rows])
-            for key in ("parameters", "nonzero")
-        ),
+        *((key, [counts(row[key]) for row in rows]) for key in ("parameters", "nonzero")),
         *(line for kind in kinds(rows) for line in file_lines(kind, rows)),
         ("time", [duration(row["seconds"]) for row in rows]),
     ]

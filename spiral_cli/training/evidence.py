@@ -60,7 +60,8 @@ class Collector:
     def _batch_gradients(self, stored, y, weight, targets):
         """Return the absolute gradients of all prunable variables, then their squares."""
         program = self._program
-        variables = [one.variable.value for one in program.prunable]
+        local = tf.distribute.get_strategy().experimental_local_results  # of copies on several devices, those read here
+        variables = [local(one.variable.value)[0] for one in program.prunable]
         with tf.GradientTape() as tape:
             with program.tracing("float32"):
                 terms = program.terms(program.data.scale(stored), y, targets, False)

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from spiral_cli.channels.choice import parameters_of
-from spiral_cli.channels.graph import Channels, find_channels, masks_of, stays
+from spiral_cli.channels.graph import Axes, Channels, find_channels, stays
 from spiral_cli.channels.removal import remove
 
 VOCABULARY = 11
@@ -57,6 +57,20 @@ def random_inputs(model: Any, rng: np.random.Generator, batch: int = 3) -> Any:
         one, model._functional._inputs_struct if is_sequential(model) else model._inputs_struct
     )
     return inputs[0] if is_sequential(model) and isinstance(inputs, list) else inputs
+
+
+def masks_of(channels: Channels, kept: np.ndarray) -> list[np.ndarray]:
+    """Return for every variable of the model which of its weights stay, with ``kept`` (groups,) of bool."""
+    return [mask_of(axes, kept) for axes in channels.axes]
+
+
+def mask_of(axes: Axes, kept: np.ndarray) -> np.ndarray:
+    """Return a mask that broadcasts to a variable: a weight stays where every axis keeps its position."""
+    mask = np.ones((1,) * len(axes), bool)
+    for place, labels in enumerate(axes):
+        if labels is not None:
+            mask = mask & stays(labels, kept).reshape([-1 if axis == place else 1 for axis in range(len(axes))])
+    return mask
 
 
 def is_sequential(model: Any) -> bool:

@@ -23,8 +23,9 @@ from spiral_cli.benchmark.entries import entries_of_files, entries_of_run, refus
 from spiral_cli.benchmark.run import benchmark
 from spiral_cli.benchmark.turns import Taken, figures, speedup, speedups, take_turns
 from spiral_cli.console.benchmark import benchmark_text
-from spiral_cli.errors import MissingError, UsageError
+from spiral_cli.errors import InterruptedRun, MissingError, UsageError
 from spiral_cli.run import RunFolder
+from spiral_cli.training.control import Control
 
 layers = keras.layers
 
@@ -64,7 +65,7 @@ def measured(files, turns) -> dict:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Contender, "ask", noted)
-        return benchmark(list(files.values()), Asked(batch=4, rounds=4))
+        return benchmark(list(files.values()), Asked(batch=4, rounds=4), Control())
 
 
 def named(result: dict, name: str) -> dict:
@@ -116,17 +117,23 @@ def test_a_process_that_ends_is_a_failure_of_its_file_alone(files):
     with Contender(entries[0], Settings()) as one, Contender(entries[1], Settings()) as other:
         other._process.kill()
         other._process.wait()
-        taken = take_turns([one, other], 1, 3)
+        taken = take_turns([one, other], 1, 3, Control())
         with pytest.raises(ContenderError, match="its process ended"):
             other.ask("memory")
     assert list(taken.times) == ["one"] and "its process ended" in taken.failed["other"]
     assert speedups(taken, {"one": "other"}) == {"one": None}
 
 
+def test_a_stop_that_was_asked_for_is_taken_between_turns(files):
+    asked = iter([False] * 3)  # before the file is opened, at its warm-up and its first turn
+    with pytest.raises(InterruptedRun):
+        benchmark([files["tiny.tflite"]], Asked(batch=1, rounds=1000), Control(lambda: next(asked, True)))
+
+
 def test_a_length_that_is_open_is_filled(tmp_path):
     model = keras.Sequential([layers.Input((None, 4)), layers.Dense(3, use_bias=False)])
     model.save(tmp_path / "open.keras")
-    [row] = benchmark([tmp_path / "open.keras"], Asked(batch=1, rounds=3, open_length=9))["contenders"]
+    [row] = benchmark([tmp_path / "open.keras"], Asked(batch=1, rounds=3, open_length=9), Control())["contenders"]
     assert row["input_shapes"] == [[9, 4]] and row["flops"] == 2 * 12 * 9
     assert list(row["latency"]) == ["1"] and row["latency"]["1"]["speedup"] == 1.0
 
@@ -207,7 +214,7 @@ def test_a_run_is_measured_with_its_exports_beside_the_teacher_s(tmp_path):
     write_data(tmp_path)
     recipe = write_recipe(tmp_path, export=["keras", "litert", "litert_int8", "onnx", "packed"], train={"epochs": 2})
     _, folder = run(recipe)
-    rows = {row["name"]: row for row in benchmark([folder.root], Asked(batch=4, rounds=3))["contenders"]}
+    rows = {row["name"]: row for row in benchmark([folder.root], Asked(batch=4, rounds=3), Control())["contenders"]}
     assert list(rows) == [
         *("teacher", "student", "teacher as litert", "litert", "litert_int8", "teacher as onnx", "onnx", "packed")
     ]

@@ -54,6 +54,12 @@ def half() -> keras.Model:
     return keras.Sequential([layers.Input((9,)), layers.Dense(8, dtype="float16"), layers.Dense(2, dtype="bfloat16")])
 
 
+def normalised() -> keras.Model:
+    adapted = layers.Normalization()
+    adapted.adapt(np.random.default_rng(2).normal(3.0, 2.0, (50, 9)))
+    return keras.Sequential([layers.Input((9,)), adapted, layers.Dense(2)])
+
+
 MODELS = [dense, convolution, recurrent, attention, nested, half]
 
 
@@ -112,6 +118,14 @@ def test_a_layer_without_weights_left_beside_others():
     model = sparse(dense())
     model.layers[0].kernel.assign(np.zeros((9, 7)))
     assert_same(model, unpack_model(from_bytes(to_bytes(pack_model(model)), "it"), "it"))
+
+
+def test_constants_that_keras_makes_of_variables_come_back(tmp_path):
+    model = normalised()
+    write_packed(tmp_path / "it.spiral", model)
+    x = np.random.default_rng(0).normal(3.0, 2.0, (4, 9)).astype(np.float32)
+    [found] = open_model(tmp_path / "it.spiral", threads=1).run([x])
+    np.testing.assert_allclose(found, model(x), atol=1e-6)
 
 
 def test_the_runtime_gives_what_the_model_gives(tmp_path):

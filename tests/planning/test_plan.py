@@ -16,6 +16,7 @@ from small_runs import fitted, run, small, write_data, write_recipe
 
 from spiral_cli.compress import train_teacher
 from spiral_cli.console.plan import plan_text
+from spiral_cli.errors import InterruptedRun
 from spiral_cli.events import silent
 from spiral_cli.flops import total_flops
 from spiral_cli.lessons import footprint
@@ -55,7 +56,7 @@ def test_a_run_has_left_what_was_planned(name, tmp_path):
         guard={"max_drop": 1.0},
         distill={"alpha": 1.0},
     )
-    planned = plan(load_recipe(recipe), RunFolder(tmp_path / "run"), trial=False)
+    planned = plan(load_recipe(recipe), RunFolder(tmp_path / "run"), control=Control(), trial=False)
     assert not (tmp_path / "run").exists()
     report, folder = run(recipe)
     dense, *rounds = planned["rounds"]
@@ -94,7 +95,7 @@ def test_a_trial_estimates_every_part_and_leaves_nothing_behind(tmp_path):
     write_data(tmp_path)
     recipe = write_recipe(tmp_path, student={"model": "mlp", "epochs": 2}, train={"epochs": 4})
     before = sorted(tmp_path.rglob("*"))
-    planned = plan(load_recipe(recipe), RunFolder(tmp_path / "run"))
+    planned = plan(load_recipe(recipe), RunFolder(tmp_path / "run"), control=Control())
     assert sorted(tmp_path.rglob("*")) == before
     seconds = planned["seconds"]
     assert seconds["teacher"] > 0 and seconds["dense"] > 0 and seconds["targets"] > 0
@@ -108,13 +109,19 @@ def test_a_trial_estimates_every_part_and_leaves_nothing_behind(tmp_path):
     assert f"{planned['rounds'][-1]['nonzero']:,}" in text
 
 
+def test_a_stop_that_was_asked_for_is_taken_between_measurements(tmp_path):
+    write_data(tmp_path)
+    with pytest.raises(InterruptedRun):
+        plan(load_recipe(write_recipe(tmp_path)), RunFolder(tmp_path / "run"), control=Control(lambda: True))
+
+
 def test_a_run_s_own_teacher_is_used_and_times_no_training(tmp_path):
     write_data(tmp_path)
     recipe = write_recipe(tmp_path)
     folder = RunFolder(tmp_path / "run")
-    assert not plan(load_recipe(recipe), folder, trial=False)["teacher"]["trained"]
+    assert not plan(load_recipe(recipe), folder, control=Control(), trial=False)["teacher"]["trained"]
     train_teacher(load_recipe(recipe), folder, listen=silent, control=Control())
-    planned = plan(load_recipe(recipe), folder)
+    planned = plan(load_recipe(recipe), folder, control=Control())
     assert planned["teacher"]["trained"] and planned["seconds"]["teacher"] == 0.0
 
 

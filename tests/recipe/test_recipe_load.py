@@ -9,7 +9,7 @@ import pytest
 
 from spiral_cli.errors import RecipeError, UsageError
 from spiral_cli.recipe import Recipe, load_recipe
-from spiral_cli.recipe.prune import NM, Schedule
+from spiral_cli.recipe.prune import NM, Pressure, Schedule
 from spiral_cli.recipe.schema import Export
 
 BASE = "data: {format: digits}\nteacher: {model: lenet300}\n"
@@ -134,6 +134,26 @@ def test_every_problem_is_reported_at_once_in_the_order_of_the_file(load: Load) 
         ("export: keras", "3:9: received 'keras'; allowed: a list of files to write, or a mapping with to"),
         ("export: {too: [keras]}", "3:10: received the unknown key 'too'; allowed: to, max_drop, samples, full_"),
         ("export: {max_drop: -1}", "3:20: received -1; allowed: 0 or more"),
+        ("export: litert", "3:9: received 'litert'; allowed: a list of files to write, or a mapping with to"),
+        ("prune: {granularity: channels}", "3:22: received 'channels'; allowed: unstructured, channel, {n: 2, m: 4}"),
+        ("prune: {budget: {flops: 0.4}}", "3:9: received budget, which is about channels; allowed: with granularity"),
+        ("prune: {round_to: 8}", "3:19: received round_to, which is about channels; allowed: with granularity"),
+        ("prune: {criterion: l2}", "3:20: received 'l2', which ranks whole channels; allowed: granularity: channel"),
+        ("prune: {granularity: channel, round_to: 0}", "3:41: received 0; allowed: 1 or more"),
+        ("prune: {granularity: channel, allocation: erk}", "3:43: received 'erk' with granularity channel; allowed: "),
+        ("prune: {granularity: channel, pressure: {kind: l1}}", "3:48: received 'l1' with granularity channel"),
+        ("prune: {granularity: channel, regrow: true}", "3:39: received regrow with granularity channel; what has"),
+        ("prune: {granularity: channel, budget: {flop: 0.4}}", "3:40: received the unknown key 'flop'; allowed: "),
+        ("prune: {granularity: channel, budget: {}}", "3:31: received none of flops, parameters, latency; give"),
+        ("prune: {granularity: channel, budget: {flops: 40}}", "3:47: received 40; allowed: below 1"),
+        (
+            "prune: {granularity: channel, budget: {flops: 0.4}, schedule: {final_sparsity: 0.9}}",
+            "3:80: received 0.9 with a budget of 0.4 flops, which ends at 0.6: leave one of them out",
+        ),
+        (
+            "prune: {granularity: channel, budget: {flops: 0.4}, allocation: {dense: 0.5}}",
+            "3:53: received numbers by layer and a budget for the whole; give one of them",
+        ),
         ("plugins: [no_such_module_here]", "3:11: plugin 'no_such_module_here' cannot be imported"),
         ("version: 2", "3:10: received 2; allowed: 1"),
         ("train: !!python/object/apply:os.system [echo]", "3:8: received the tag"),
@@ -302,6 +322,10 @@ def test_defaults_that_follow_other_keys(load: Load) -> None:
     pattern = load(BASE + "prune: {granularity: {n: 1, m: 4}, schedule: {rounds: 2}}\n").prune
     assert pattern.granularity == NM(n=1, m=4)
     assert pattern.schedule == Schedule(kind="geometric", final_sparsity=0.75, rounds=2)
+    channels = load(BASE + "prune: {granularity: channel, budget: {flops: 0.25}, pressure: {strength: 0.1}}\n").prune
+    assert channels.schedule == Schedule(kind="geometric", final_sparsity=0.75, rounds=5)
+    assert channels.pressure == Pressure(kind="group_lasso", strength=0.1)
+    assert load(BASE + "prune: {granularity: channel}\n").prune.pressure is None
 
 
 def test_paths_are_relative_to_the_recipe_or_to_where_the_override_was_typed(

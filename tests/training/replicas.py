@@ -118,9 +118,9 @@ def main() -> None:
     team = form_team("mirrored", "cpu", 0)
     assert team.replicas == replicas and (team.index, team.size, team.leads) == (0, 1, True)
     for name, case in CASES.items():
-        with team.strategy.scope():
-            program = make(case)
-        np.savez(f"{folder}/{name}.npz", **train(program, case.get("batch", BATCH)))
+        with team.strategy.scope():  # as in a run
+            found = train(make(case), case.get("batch", BATCH))
+        np.savez(f"{folder}/{name}.npz", **found)
     np.savez(f"{folder}/alone.npz", numbers=own_numbers(team), **skipped_together(team))
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import keras
 import numpy as np
 import tensorflow as tf
+from removals import masks_of
 from small_models import small_model
 
-from spiral_cli.channels.graph import find_channels, masks_of
+from spiral_cli.channels.graph import find_channels
 from spiral_cli.pruning.prunable import find_prunable
 from spiral_cli.training.group_pressure import GroupPressure
 
