@@ -21,7 +21,7 @@ from spiral_cli.export.zeros import zeros_kept
 from spiral_cli.guard import drop, monitor_mode, within_budget
 from spiral_cli.models.flat import flat
 from spiral_cli.pruning.prunable import find_prunable
-from spiral_cli.runtimes.session import Arrays, Session, first_line, open_model
+from spiral_cli.runtimes.session import Arrays, Session, first_line, open_model, seconds
 from spiral_cli.training.predict import Predictor
 
 BATCH = 64
@@ -146,21 +146,15 @@ def finite(outputs: Arrays) -> np.ndarray:
 
 def latencies(sessions: Sequence[Session], inputs: Arrays) -> list[float]:
     """Return each session's median milliseconds on ``inputs``; they run in turn, so that all meet the same machine."""
-    for session in sessions:
+    ready = [session.ready(inputs) for session in sessions]
+    for compute in ready:
         for _ in range(3):
-            session.run(inputs)
+            compute()
     times: list[list[float]] = []
     began = time.perf_counter()
     while len(times) < LEAST_RUNS or (len(times) < MOST_RUNS and time.perf_counter() - began < SECONDS):
-        times.append([seconds(session, inputs) for session in sessions])
+        times.append([seconds(compute) for compute in ready])
     return [1000.0 * float(np.median(column)) for column in zip(*times, strict=True)]
-
-
-def seconds(session: Session, inputs: Arrays) -> float:
-    """Return how long one run takes."""
-    started = time.perf_counter()
-    session.run(inputs)
-    return time.perf_counter() - started
 
 
 def failed(kind: str, reason: str, facts: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,13 @@ def open_litert(path: Path, threads: int) -> Session:
         inputs, outputs = ends(interpreter)
         interpreter.allocate_tensors()
 
-    def run_once(arrays: Sequence[np.ndarray]) -> Arrays:
+    def set_inputs(arrays: Sequence[np.ndarray]) -> None:
         fit(interpreter, inputs, arrays)
         for one, array in zip(inputs, arrays, strict=True):
             interpreter.set_tensor(one["index"], quantised(array, one))
+
+    def run_once(arrays: Sequence[np.ndarray]) -> Arrays:
+        set_inputs(arrays)
         interpreter.invoke()
         return tuple(dequantised(interpreter.get_tensor(one["index"]), one) for one in outputs)
 
@@ -42,8 +46,14 @@ def open_litert(path: Path, threads: int) -> Session:
         pieces = [run_once([array[at : at + held] for array in arrays]) for at in range(0, len(arrays[0]), held)]
         return tuple(np.concatenate(column) for column in zip(*pieces, strict=True))
 
+    def prepare(arrays: Sequence[np.ndarray]) -> Callable[[], object]:
+        if inputs[0]["shape_signature"][0] not in (-1, len(arrays[0])):
+            return partial(run, arrays)
+        set_inputs(arrays)
+        return interpreter.invoke
+
     runtime = f"ai-edge-litert {version('ai-edge-litert')}"
-    return Session(runtime, threads, run, lambda: stored(path), tuple(map(described, inputs)))
+    return Session(runtime, threads, run, lambda: stored(path), tuple(map(described, inputs)), prepare)
 
 
 def ends(interpreter: Any) -> tuple[list[Details], list[Details]]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +37,7 @@ class Session:
             (batch, …) in its order, floats also where the file computes in integers.
         weights: what the file holds as constants, as floats; None where that cannot be read.
         inputs: what `run` takes, in the model's order; none where the file does not say.
+        prepare: sets inputs and returns what computes with them, where the runtime tells the two apart.
     """
 
     runtime: str
@@ -42,6 +45,21 @@ class Session:
     run: Callable[[Sequence[np.ndarray]], Arrays]
     weights: Callable[[], list[np.ndarray]] | None = None
     inputs: tuple[Input, ...] = ()
+    prepare: Callable[[Sequence[np.ndarray]], Callable[[], object]] | None = None
+
+    def ready(self, inputs: Sequence[np.ndarray]) -> Callable[[], object]:
+        """Return what computes with ``inputs`` once: what is timed, until other inputs come.
+
+        Of a small network Python would take longer to hand over arrays than the runtime to compute.
+        """
+        return partial(self.run, inputs) if self.prepare is None else self.prepare(inputs)
+
+
+def seconds(compute: Callable[[], object]) -> float:
+    """Return how long one call takes."""
+    started = time.perf_counter()
+    compute()
+    return time.perf_counter() - started
 
 
 def open_model(path: Path, threads: int) -> Session:
