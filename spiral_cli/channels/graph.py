@@ -53,8 +53,8 @@ class Channels:
         weights: which of them are weights; states of random generators are not.
         uses: how often each weight of a variable is used in an example.
         products: groups and the multiplications beside weights that each stands for.
-        edits: by path of a layer, then of a number in its config: the groups it counts.
-        rescales: by path of a layer or variable: what else follows.
+        edits: by identity of a layer, then by path of a number in its config: the groups it counts.
+        rescales: layers and variables, each with what else follows in it.
         total: channels that layers make, those that stay included.
         held: layers whose channels stay, with the reason.
     """

@@ -74,11 +74,14 @@ class Trace:
         ties: which atoms leave together.
         bound: labels along each axis of a variable, by its identity.
         edits: changes of a layer's config, by its identity.
-        produced: of each layer the labels it makes, by a name: path of the layer.
+        rescales: layers and variables, each with what depends on the part that is kept.
+        produced: the labels a layer makes, by its identity and a name of what it makes.
+        owners: the path under which a layer that makes some is known, by its identity.
         uses: how often each weight of a variable is used in an example, by the variable's identity.
         products: multiplications of an example beside weights: pairs of labels and how many each stands for.
         refused: why a layer is left whole, by its identity.
-        unknown: the same by its path.
+        unknown: the same by its path, of those that have variables or touch what may leave.
+        paths: of layers, by their identity, as they were last called.
     """
 
     ties: Ties = field(default_factory=Ties)
