@@ -36,7 +36,8 @@ def suggest(found: Sequence[Curve], final: float) -> dict[str, float]:
         taken = min(length, left)
         removed[name] += taken
         left -= taken
-    return {curve.name: round(removed[curve.name] / curve.weights, DIGITS) for curve in found}
+    most = 1.0 - 10.0**-DIGITS  # a recipe has sparsities below 1, and one weight of millions rounds away
+    return {curve.name: min(round(removed[curve.name] / curve.weights, DIGITS), most) for curve in found}
 
 
 def slopes(curve: Curve) -> list[tuple[float, float]]:
