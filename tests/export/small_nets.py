@@ -36,6 +36,14 @@ def depthwise() -> keras.Model:
     return keras.Model(image, layers.Dense(3, activation="softmax")(x))
 
 
+def single_pixel() -> keras.Model:
+    """Return the last stage of a ConvNeXt on small images: means over the channels of one pixel."""
+    image = keras.Input((2, 2, 6))
+    x = layers.Conv2D(16, 2, strides=2)(layers.LayerNormalization()(image))
+    x = layers.LayerNormalization()(layers.Conv2D(16, 3, padding="same", groups=16)(x))
+    return keras.Model(image, layers.Dense(3)(layers.GlobalAveragePooling2D()(x)))
+
+
 def lstm() -> keras.Model:
     steps = layers.LSTM(6, return_sequences=True)
     return keras.Sequential([layers.Input((7, 5)), steps, layers.LSTM(4), layers.Dense(3)])
@@ -66,7 +74,8 @@ def two_by_two() -> keras.Model:
     return keras.Model([b, a], [layers.Dense(3, name="z")(both), layers.Dense(2, activation="softmax", name="y")(both)])
 
 
-NETS = {net.__name__: net for net in (cnn, depthwise, lstm, bigru, bilstm_of_any_length, encoder, two_by_two)}
+KINDS_OF_NETS = (cnn, depthwise, single_pixel, lstm, bigru, bilstm_of_any_length, encoder, two_by_two)
+NETS = {net.__name__: net for net in KINDS_OF_NETS}
 
 
 def pruned(name: str, density: float = 0.3) -> keras.Model:
