@@ -36,7 +36,7 @@ def write_onnx(serving: Serving, path: Path) -> None:
         input_names=inputs,
         output_names=outputs,
         opset=OPSET,
-        custom_op_handlers={"Erfc": (erfc, [])},
+        custom_op_handlers={"Erfc": (erfc, []), "Expm1": (expm1, [])},
         tensors_to_rename=names,
     )
     for end in (*model.graph.input, *model.graph.output):
@@ -47,10 +47,26 @@ def write_onnx(serving: Serving, path: Path) -> None:
 
 def erfc(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
     """Write erfc(x), which ONNX lacks and exact gelu needs, as 1 - erf(x)."""
+    one, found = one_and(graph, node, "Erf")
+    instead(graph, node, [one, found])
+
+
+def expm1(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
+    """Write exp(x) - 1, which ONNX lacks and celu needs."""
+    one, found = one_and(graph, node, "Exp")
+    instead(graph, node, [found, one])
+
+
+def one_and(graph: Any, node: Any, operation: str) -> tuple[str, str]:
+    """Return the names of a 1 and of an operation on what ``node`` takes."""
     import numpy as np
 
-    one = graph.make_const(f"{name}_one", np.float32(1.0)).output[0]
-    erf = graph.make_node("Erf", [node.input[0]], name=f"{name}_erf").output[0]
+    one = graph.make_const(f"{node.name}_one", np.float32(1.0)).output[0]
+    return one, graph.make_node(operation, [node.input[0]], name=f"{node.name}_{operation}").output[0]
+
+
+def instead(graph: Any, node: Any, inputs: list[str]) -> None:
+    """Put the difference of two tensors in the place of ``node``."""
     outputs, shapes, types = node.output, node.output_shapes, node.output_dtypes
-    graph.remove_node(name)
-    graph.make_node("Sub", [one, erf], name=name, outputs=outputs, shapes=shapes, dtypes=types)
+    graph.remove_node(node.name)
+    graph.make_node("Sub", inputs, name=node.name, outputs=outputs, shapes=shapes, dtypes=types)

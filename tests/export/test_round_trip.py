@@ -103,6 +103,17 @@ class Halves(keras.Model):
         return self.dense(x) / 2.0
 
 
+@pytest.mark.parametrize("activation", ["celu", "gelu"])
+def test_functions_that_onnx_lacks_are_made_of_others(tmp_path, activation):
+    keras.utils.set_random_seed(0)
+    dense = keras.layers.Dense
+    model = keras.Sequential([keras.Input((6,)), dense(8, activation=activation), dense(3)])
+    few = inputs(model, 4)
+    write_onnx(Serving(model, few), tmp_path / "m.onnx")
+    [found] = open_model(tmp_path / "m.onnx", threads=1).run(few)
+    np.testing.assert_allclose(found, answers(model, few)[0], atol=1e-6)
+
+
 def test_a_model_without_a_graph_takes_what_its_examples_are(tmp_path):
     model, x = Halves(), np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
     wanted = model(x).numpy()
