@@ -112,15 +112,18 @@ class Workbench:
 
     def stored_rows(self, listen: Listener) -> list[Row]:
         """Return the rows of finished tries up to the first whose files are damaged; forget the others."""
-        records = [record for record in self.ledger.read() if record["event"] == "round"]
-        for number, record in enumerate(records):
-            damaged = self.ledger.damaged(record)
-            if damaged:
+        tries = [record for record in self.ledger.read() if record["event"] in ("round", "removal")]
+        rows: list[Row] = []
+        for number, record in enumerate(tries):
+            if record["event"] == "removal":
+                continue
+            if damaged := self.ledger.damaged(record):
                 file = self.run.root / damaged[0]
                 listen(Notice(f"{file} is damaged or missing; going on from the round before it", "warning"))
-                self.ledger.drop(records[number:].__contains__)
-                return [one["row"] for one in records[:number]]
-        return [one["row"] for one in records]
+                self.ledger.drop(tries[number:].__contains__)
+                break
+            rows.append(record["row"])
+        return rows
 
     def set_targets(self, rows: Sequence[Row], together: Together) -> None:
         """Give the program the targets of the round after ``rows``, by the recipe's teacher policy."""

@@ -157,7 +157,7 @@ def test_nothing_is_written_beside_the_record_of_a_stage(folder, slow_disk, monk
 
     monkeypatch.setattr(Ledger, "append", looking)
     run(write_recipe(folder, student={"model": "mlp", "epochs": 2}))
-    assert beside == dict.fromkeys(("opened", "teacher", "dense", "round", "export", "finished"), [])
+    assert beside == {name: [] for name in ("opened", "teacher", "dense", "round", "export", "finished")}
     assert writers() == []
     left = {path.name for path in (folder / "run").rglob("*.spiral")}
     assert left == {"state.spiral"}
