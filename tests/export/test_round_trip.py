@@ -45,9 +45,12 @@ KINDS = {
 }
 
 
-# float32 and int8 tell of the graph, which the others share, on these nets.
+# Every kind of two nets; of the others float32 and int8 alone, which tell of the graph that all kinds share.
 RARE = [
-    (net, kind) for net in ("lstm", "bigru", "bilstm_of_any_length") for kind in ("float16", "dynamic", "full int8")
+    (net, kind)
+    for net in NETS
+    for kind in KINDS
+    if net not in ("depthwise", "two_by_two") and kind not in ("litert", "int8", "onnx")
 ]
 
 
