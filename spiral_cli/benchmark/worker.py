@@ -47,10 +47,11 @@ class Bench:
     def warm_up(self, batch: int) -> dict[str, Any]:
         """Run a batch until the runtime has settled; return the seconds of its last call."""
         compute = self._ready(batch)
-        times = [seconds(compute) for _ in range(LEAST_WARM_UP[0])]
-        while sum(times) < LEAST_WARM_UP[1]:
-            times.append(seconds(compute))
-        return {"seconds": times[-1]}
+        calls, spent, last = 0, 0.0, 0.0
+        while calls < LEAST_WARM_UP[0] or spent < LEAST_WARM_UP[1]:
+            last = seconds(compute)
+            calls, spent = calls + 1, spent + last
+        return {"seconds": last}
 
     def burst(self, batch: int, calls: int) -> dict[str, Any]:
         """Return the seconds of so many calls in a row, after some whose caches the others had emptied."""
