@@ -54,9 +54,10 @@ class Browser:
         return [address for address in asked if not address.startswith(("data:", "chrome"))]
 
     def pixels(self, selector: str) -> np.ndarray:
-        """Return what an element looks like, (height, width, 3), once it has a height: while it is drawn it has none."""
+        """Return what an element looks like, (height, width, 3), once all plots are drawn and it has a height."""
         from selenium.webdriver.support.ui import WebDriverWait
 
+        self.driver.execute_async_script("drawn.then(() => arguments[0]())")
         box = WebDriverWait(self.driver, 10).until(lambda _: self._box(selector))
         shot = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": box})
         return np.asarray(Image.open(io.BytesIO(base64.b64decode(shot["data"]))).convert("RGB"))

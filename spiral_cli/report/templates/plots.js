@@ -5,11 +5,13 @@ function draw() {
   const colours = getComputedStyle(document.documentElement);
   const coloured = (_, value) =>
     typeof value === "string" && /^var\(--\w+\)$/.test(value) ? colours.getPropertyValue(value.slice(4, -1)).trim() : value;
-  for (const plot of document.querySelectorAll(".plot")) {
+  const plots = [...document.querySelectorAll(".plot")].map((plot) => {
     const { data, layout } = JSON.parse(document.getElementById(plot.dataset.figure).textContent, coloured);
-    Plotly.react(plot, data, layout, { displayModeBar: false, responsive: true });
-  }
+    return Plotly.react(plot, data, layout, { displayModeBar: false, responsive: true });
+  });
+  return Promise.all(plots);
 }
 
-draw();
-theme.addEventListener("change", draw);
+// One after the other: a plot that is drawn anew before it stands may stay without a height.
+let drawn = draw();
+theme.addEventListener("change", () => (drawn = drawn.then(draw)));
