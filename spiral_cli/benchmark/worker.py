@@ -17,7 +17,8 @@ import numpy as np
 
 from spiral_cli.errors import SpiralError, UsageError
 from spiral_cli.registry import load_plugins
-from spiral_cli.runtimes.session import Input, Session, open_model, seconds
+from spiral_cli.runtimes.session import Input, Session, open_model
+from spiral_cli.timing import seconds
 
 LEAST_WARM_UP = (5, 0.2)  # calls, seconds
 

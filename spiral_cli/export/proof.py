@@ -21,7 +21,8 @@ from spiral_cli.export.zeros import zeros_kept
 from spiral_cli.guard import drop, monitor_mode, within_budget
 from spiral_cli.models.flat import flat
 from spiral_cli.pruning.prunable import find_prunable
-from spiral_cli.runtimes.session import Arrays, Session, first_line, open_model, seconds
+from spiral_cli.runtimes.session import Arrays, Session, first_line, open_model
+from spiral_cli.timing import seconds
 from spiral_cli.training.predict import Predictor
 
 BATCH = 64

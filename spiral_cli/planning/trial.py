@@ -6,12 +6,10 @@ What is timed is thrown away; nothing is written to the run folder.
 from __future__ import annotations
 
 import statistics
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Any
 
 import keras
 import numpy as np
@@ -26,6 +24,7 @@ from spiral_cli.lessons import Footprint
 from spiral_cli.recipe import Recipe
 from spiral_cli.student import Workbench
 from spiral_cli.tasks.task import Task
+from spiral_cli.timing import seconds
 from spiral_cli.training.build import make_stage, teacher_program
 from spiral_cli.training.control import Control
 from spiral_cli.training.loop import Stage, next_length
@@ -127,7 +126,7 @@ def mask_rounds(bench: Workbench, densities: Sequence[float]) -> tuple[float, ..
     compiling, training = stage_parts(program, stage)
     masks = {one.name: np.ones(one.variable.shape, bool) for one in bench.prunable}
     cut = make_cut(bench, attempt, [], stage, masks)
-    first, *later = (seconds_of(partial(cut.remake, program, stage.remakes[0], masks)) for _ in range(REPEATS + 1))
+    first, *later = (seconds(partial(cut.remake, program, stage.remakes[0], masks)) for _ in range(REPEATS + 1))
     again = statistics.median(later)
     each = training + len(stage.remakes) * again + measuring(bench.evaluator)
     return (each + compiling + max(first - again, 0.0), *[each] * (len(densities) - 1))
@@ -143,14 +142,14 @@ def channel_rounds(
     """Yield the seconds of each round that removes channels: every student has a step of its own to be compiled."""
     for number, ((wide, narrow), density) in enumerate(zip(pairwise(students), densities, strict=True), 1):
         before, after = stages(bench, Attempt(number, 1, density))
-        seconds = 0.0
+        spent = 0.0
         for model, stage in ((wide, before), (narrow, after)):
             if stage is not None:
                 control.check()
                 here = bench.on(model)
                 here.program.set_targets(targets)
-                seconds += stage_seconds(here.program, stage)
-        yield seconds + measuring(here.evaluator)
+                spent += stage_seconds(here.program, stage)
+        yield spent + measuring(here.evaluator)
 
 
 def stage_seconds(program: Program, stage: Stage) -> float:
@@ -164,7 +163,7 @@ def stage_parts(program: Program, stage: Stage) -> tuple[float, float]:
     tail = np.flatnonzero(stage.gains)  # steps with a running average are a program of their own
     averaged = pace(program, stage, int(tail[0])) if len(tail) else Pace(0.0, plain.step)
     rows, _ = epoch_rows(stage.count, stage.batch_size, stage.key, 0, stage.views)
-    again = seconds_of(partial(program.recalibrate, rows))
+    again = seconds(partial(program.recalibrate, rows))
     steps = len(stage.rates) - len(tail)
     return plain.compile + averaged.compile, steps * plain.step + len(tail) * averaged.step + again
 
@@ -188,10 +187,10 @@ def pace(program: Program, stage: Stage, at: int) -> Pace:
         here = slice(position, min(position + length, len(rows)))
         there = np.minimum(at + np.arange(here.stop - here.start), len(stage.rates) - 1)
         plan = (rows[here], valid[here], stage.rates[there], stage.strengths[there], stage.gains[there])
-        seconds = seconds_of(partial(program.run, *plan, fed))
-        chunks.append(seconds / len(there))
+        took = seconds(partial(program.run, *plan, fed))
+        chunks.append(took / len(there))
         if position:  # before, it was compiled
-            spent, length = spent + seconds, next_length(length, seconds / len(there))
+            spent, length = spent + took, next_length(length, took / len(there))
         position = here.stop
     compiled, *later = chunks
     step = statistics.median(later[len(later) // 2 :] or [compiled])
@@ -204,8 +203,8 @@ def asking(bench: Workbench) -> float:
         return 0.0
     sample = first(bench.task.train_inputs, SAMPLE)
     evaluator = bench.teacher.evaluator
-    compiling = seconds_of(partial(evaluator.logits, sample))
-    again = seconds_of(partial(evaluator.logits, sample))
+    compiling = seconds(partial(evaluator.logits, sample))
+    again = seconds(partial(evaluator.logits, sample))
     return max(compiling - again, 0.0) + again * len(bench.task.train_inputs) / len(sample)
 
 
@@ -213,14 +212,7 @@ def measuring(evaluator: Evaluator) -> float:
     """Return the seconds of a validation, once it is compiled."""
     validation = evaluator.task.dataset.validation
     evaluator.logits(validation.x)
-    return statistics.median(seconds_of(partial(evaluator.logits, validation.x)) for _ in range(REPEATS))
-
-
-def seconds_of(work: Callable[[], Any]) -> float:
-    """Return the seconds that ``work`` takes."""
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
+    return statistics.median(seconds(partial(evaluator.logits, validation.x)) for _ in range(REPEATS))
 
 
 def stand_ins(bench: Workbench, footprint: Footprint) -> dict[str, np.ndarray]:

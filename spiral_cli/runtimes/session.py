@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -53,13 +52,6 @@ class Session:
         Of a small network Python would take longer to hand over arrays than the runtime to compute.
         """
         return partial(self.run, inputs) if self.prepare is None else self.prepare(inputs)
-
-
-def seconds(compute: Callable[[], object]) -> float:
-    """Return how long one call takes."""
-    started = time.perf_counter()
-    compute()
-    return time.perf_counter() - started
 
 
 def open_model(path: Path, threads: int) -> Session:
