@@ -17,6 +17,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from spiral_cli.models.graph import stock
+
 Shape = tuple[int, ...]
 SOFTMAX = 5
 
@@ -75,12 +77,6 @@ def cost(layer: Any, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Cost 
         return None
     known = next((RULES[kind.__name__] for kind in type(layer).__mro__ if kind.__name__ in RULES), None)
     return None if known is None else known(layer, list(inputs), list(outputs))
-
-
-def stock(layer: Any) -> bool:
-    """Say whether what ``layer`` computes is Keras' own code."""
-    own = next((kind for kind in type(layer).__mro__ if "call" in vars(kind)), object)
-    return own.__module__.startswith("keras.")
 
 
 Rule = Callable[[Any, list[Shape], list[Shape]], Cost]

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from spiral_cli.flop_rules import Cost, Shape, cost, einsum_lengths, stock
+from spiral_cli.flop_rules import Cost, Shape, cost, einsum_lengths
+from spiral_cli.models.graph import graph_of
 
 UNKNOWN = 1  # what stands for a dimension the model leaves open, such as the length of a text
 
@@ -80,14 +81,6 @@ def calls(model: Any, shapes: Sequence[Shape] | None = None) -> list[Call]:
     else:
         _call(model, model.name, found, *inputs)
     return found
-
-
-def graph_of(operation: Any) -> Any:
-    """Return what holds the graph of a functional or sequential model, or None for anything else."""
-    if not stock(operation):
-        return None
-    graph = getattr(operation, "_functional", None) or operation
-    return graph if hasattr(graph, "_run_through_graph") else None
 
 
 def _walk(graph: Any, inputs: Any, prefix: str, found: list[Call]) -> Any:

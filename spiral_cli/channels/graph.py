@@ -14,7 +14,7 @@ import numpy as np
 
 from spiral_cli.channels.rules import load_rules
 from spiral_cli.channels.ties import Labels
-from spiral_cli.channels.trace import Path, Rescale, Signal, Trace, graph_of, walk
+from spiral_cli.channels.trace import Path, Rescale, Signal, Trace, editable_graph, walk
 from spiral_cli.errors import UsageError
 from spiral_cli.pruning.patterns import matches, refuse_unmatched, spellings
 
@@ -128,7 +128,7 @@ def traced(model: Any) -> Trace:
         UsageError: it has no graph to walk.
     """
     load_rules()
-    graph = graph_of(model)
+    graph = editable_graph(model)
     if graph is None:
         raise UsageError(
             "prune.granularity: channel needs a functional or sequential model, whose graph says which channels depend "
@@ -179,7 +179,7 @@ def collect(trace: Trace, model: Any) -> Channels:
         shapes=tuple(tuple(variable.shape) for variable in model.variables),
         weights=tuple(id(variable) in weights for variable in model.variables),
         uses=tuple(trace.uses.get(id(variable), 0.0) for variable in model.variables),
-        products=tuple((found, amount) for labels, amount in trace.products if (found := numbers[labels]) is not None),
+        products=tuple((numbers[labels], amount) for labels, amount in trace.products),
         edits={
             owner: {path: numbers[edit.labels] for path, edit in edits.items() if edit.labels is not None}
             for owner, edits in trace.edits.items()

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from spiral_cli.channels.graph import Channels, stays
-from spiral_cli.channels.trace import Path, graph_of
+from spiral_cli.channels.trace import Path, editable_graph
 from spiral_cli.models.constants import follow_variables
 from spiral_cli.models.names import fresh_names
 
@@ -44,7 +44,7 @@ def remove(model: Any, channels: Channels, kept: np.ndarray) -> Any:
 
 def pairs(model: Any, small: Any) -> Iterator[tuple[Any, Any]]:
     """Yield every layer of a model with the same one of its copy; a layer that two models share is two in it."""
-    if graph_of(model) is None:
+    if editable_graph(model) is None:
         yield model, small
         return
     for old, new in zip(model.layers, small.layers, strict=True):
@@ -85,7 +85,7 @@ def smaller_config(model: Any, channels: Channels, kept: np.ndarray) -> dict[str
 def edit_model(model: Any, config: dict[str, Any], channels: Channels, kept: np.ndarray, *, outermost: bool) -> None:
     """Change the config of a functional or sequential model, and of all that it holds."""
     if isinstance(model, keras.Sequential):
-        layers = [layer for layer in model._layers if layer is not graph_of(model)]
+        layers = [layer for layer in model._layers if layer is not editable_graph(model)]
         if not outermost:
             config.pop("build_input_shape", None)
     else:
@@ -98,7 +98,7 @@ def edit_model(model: Any, config: dict[str, Any], channels: Channels, kept: np.
 def edit_layer(layer: Any, entry: dict[str, Any], channels: Channels, kept: np.ndarray) -> None:
     """Change the config of one layer."""
     config = entry["config"]
-    if graph_of(layer) is not None:
+    if editable_graph(layer) is not None:
         edit_model(layer, config, channels, kept, outermost=False)
     for inner in ("layer", "backward_layer"):
         if isinstance(config.get(inner), dict):

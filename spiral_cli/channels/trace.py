@@ -17,6 +17,7 @@ import keras
 import numpy as np
 
 from spiral_cli.channels.ties import Labels, Ties
+from spiral_cli.models.graph import graph_of
 
 Axes = tuple[Labels | None, ...]
 Path = tuple[str | int, ...]
@@ -63,7 +64,6 @@ class Rescale:
     labels: Labels
     power: float
     path: Path = ()
-    variable: int = 0
 
 
 @dataclass
@@ -91,7 +91,7 @@ class Trace:
     produced: dict[tuple[int, str], Labels] = field(default_factory=dict)
     owners: dict[int, str] = field(default_factory=dict)
     uses: dict[int, float] = field(default_factory=dict)
-    products: list[tuple[Labels | int, float]] = field(default_factory=list)
+    products: list[tuple[Labels, float]] = field(default_factory=list)
     refused: dict[int, str] = field(default_factory=dict)
     unknown: dict[str, str] = field(default_factory=dict)
     paths: dict[int, str] = field(default_factory=dict)
@@ -190,12 +190,9 @@ def kind_of(operation: Any) -> str:
     return cls.__name__ if cls.__module__.startswith("keras.src.") else ""
 
 
-def graph_of(model: Any) -> Any:
-    """Return the functional graph of a model, or None where it has none or a class of its own."""
-    if not type(model).__module__.startswith("keras.src."):
-        return None
-    graph = getattr(model, "_functional", None) if isinstance(model, keras.Sequential) else model
-    return graph if hasattr(graph, "_nodes_by_depth") else None
+def editable_graph(model: Any) -> Any:
+    """Return the graph of a model that its config tells whole: functional or sequential, of no class of its own."""
+    return graph_of(model) if type(model).__module__.startswith("keras.src.") else None
 
 
 def nodes_of(graph: Any) -> Iterator[Any]:
@@ -206,7 +203,7 @@ def nodes_of(graph: Any) -> Iterator[Any]:
 
 def walk(trace: Trace, model: Any, inputs: Sequence[Signal], prefix: str = "") -> list[Signal]:
     """Walk a functional model and return the signals of its outputs, in flat order."""
-    graph = graph_of(model)
+    graph = editable_graph(model)
     known: dict[int, Signal] = {}
     for tensor, signal in zip(graph.inputs, inputs, strict=True):
         known[id(tensor)] = signal
@@ -258,7 +255,7 @@ def covered(
     """
     (_, first), *rest = given.items()
     others = dict(rest)
-    if graph_of(operation) is not None:
+    if editable_graph(operation) is not None:
         return walk(trace, operation, inputs_of(operation, first), f"{path}/")
     function = RULES.get(kind_of(operation))
     if function is None:
@@ -287,7 +284,7 @@ def inputs_of(model: Any, given: Any) -> list[Signal]:
     Raises:
         NotCoveredError: they do not fit to each other, so that Keras adapts them.
     """
-    graph = graph_of(model)
+    graph = editable_graph(model)
     if isinstance(given, dict):
         structure = graph._inputs_struct
         names = list(structure) if isinstance(structure, dict) else [tensor.name for tensor in graph.inputs]

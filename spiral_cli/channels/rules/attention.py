@@ -21,6 +21,16 @@ def answer(trace: Trace, dense: Any, heads: Labels, leaving: Labels | None, shap
     trace.bind(dense.bias, leaving)
 
 
+def heads_between(
+    trace: Trace, layer: Any, count: int, signals: tuple[Signal, ...], mask: Any, mask_rank: int
+) -> Labels:
+    """Return the labels of ``count`` heads that attend between ``signals``: query, value and key."""
+    hold_places(trace, layer, *signals)
+    heads = trace.fresh(layer, count, "heads")
+    hold_masked(trace, layer, heads, mask, mask_rank)
+    return heads
+
+
 def hold_places(trace: Trace, layer: Any, *signals: Signal) -> None:
     """Channels that run along what is attended to stay."""
     for signal in signals:
@@ -52,9 +62,8 @@ def multi_head_attention(
 ) -> list[Axes]:
     """Query, key and value projections (inputs, heads, width), and the output's (heads, width, outputs)."""
     key = value if key is None else key
-    hold_places(trace, layer, query, key, value)
-    heads = trace.fresh(layer, layer.num_heads, "heads")
-    hold_masked(trace, layer, heads, attention_mask, 2 + 2 * len(layer._attention_axes))
+    rank = 2 + 2 * len(layer._attention_axes)
+    heads = heads_between(trace, layer, layer.num_heads, (query, value, key), attention_mask, rank)
     project(trace, layer.query_dense, query.axes[-1], heads, query.shape)
     project(trace, layer.key_dense, key.axes[-1], heads, key.shape)
     project(trace, layer.value_dense, value.axes[-1], heads, value.shape)
@@ -87,10 +96,8 @@ def grouped_query_attention(
 ) -> list[Axes]:
     """Several query heads share one of key and value: they leave with it, or the same ones of every share do."""
     key = value if key is None else key
-    hold_places(trace, layer, query, key, value)
     shared, all_heads = layer.num_key_value_heads, layer.num_query_heads
-    heads = trace.fresh(layer, all_heads, "heads")
-    hold_masked(trace, layer, heads, attention_mask, 4)
+    heads = heads_between(trace, layer, all_heads, (query, value, key), attention_mask, 4)
     parts = divided(all_heads, shared)
     parts.tie(trace, heads)
     served: Labels | None = heads_of(heads, shared) if parts.whole else None

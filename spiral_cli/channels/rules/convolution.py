@@ -18,6 +18,20 @@ def channel_axis(layer: Any, rank: int) -> int:
     return rank - 1 if layer.data_format == "channels_last" else 1
 
 
+def axis_of_channels(trace: Trace, layer: Any, inputs: Signal) -> int:
+    """Return the axis of a layer's input that its channels run along, and hold what runs along the others."""
+    axis = channel_axis(layer, len(inputs.shape))
+    hold_space(trace, layer, inputs, axis)
+    return axis
+
+
+def finish(trace: Trace, layer: Any, made: Labels) -> None:
+    """Say what follows the filters that a layer makes: its bias, its config, its activation."""
+    trace.bind(layer.bias, made)
+    trace.edit(layer, "filters", made)
+    mixes(trace, layer.activation, made)
+
+
 def placed(inputs: Signal, axis: int, labels: Labels | None) -> Axes:
     """Return the axes of an output whose channels have ``labels``; what ran along others ends with the layer."""
     return tuple(labels if index == axis else None for index in range(len(inputs.shape)))
@@ -39,17 +53,14 @@ def places(shape: tuple[int | None, ...], axis: int) -> int:
 def convolution(trace: Trace, layer: Any, shapes: list, inputs: Signal, **_: Any) -> Axes:
     """The kernel is (*space, inputs / groups, filters)."""
     refuse_low_rank(layer)
-    axis = channel_axis(layer, len(inputs.shape))
-    hold_space(trace, layer, inputs, axis)
+    axis = axis_of_channels(trace, layer, inputs)
     entering, made = inputs.axes[axis], trace.fresh(layer, layer.filters)
     kernel_in = entering
     if layer.groups > 1:
         kernel_in = grouped(trace, layer, entering, made)
     space = (None,) * layer.rank
     trace.bind(layer._kernel, *space, kernel_in, made, uses=places(shapes[0], axis))
-    trace.bind(layer.bias, made)
-    trace.edit(layer, "filters", made)
-    mixes(trace, layer.activation, made)
+    finish(trace, layer, made)
     return placed(inputs, axis, made)
 
 
@@ -76,22 +87,18 @@ def grouped(trace: Trace, layer: Any, entering: Labels | None, made: Labels) -> 
 @rule("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
 def transposed(trace: Trace, layer: Any, shapes: list, inputs: Signal, **_: Any) -> Axes:
     """The kernel is (*space, filters, inputs)."""
-    axis = channel_axis(layer, len(inputs.shape))
-    hold_space(trace, layer, inputs, axis)
+    axis = axis_of_channels(trace, layer, inputs)
     made = trace.fresh(layer, layer.filters)
     space = (None,) * layer.rank
     trace.bind(layer.kernel, *space, made, inputs.axes[axis], uses=places(inputs.shape, axis))
-    trace.bind(layer.bias, made)
-    trace.edit(layer, "filters", made)
-    mixes(trace, layer.activation, made)
+    finish(trace, layer, made)
     return placed(inputs, axis, made)
 
 
 @rule("DepthwiseConv1D", "DepthwiseConv2D")
 def depthwise(trace: Trace, layer: Any, shapes: list, inputs: Signal, **_: Any) -> Axes:
     """The kernel is (*space, inputs, multiplier); an input leaves with all it is multiplied to."""
-    axis = channel_axis(layer, len(inputs.shape))
-    hold_space(trace, layer, inputs, axis)
+    axis = axis_of_channels(trace, layer, inputs)
     entering = inputs.axes[axis]
     made = None if entering is None else np.repeat(entering, layer.depth_multiplier)
     space = (None,) * layer.rank
@@ -105,15 +112,12 @@ def depthwise(trace: Trace, layer: Any, shapes: list, inputs: Signal, **_: Any) 
 @rule("SeparableConv1D", "SeparableConv2D")
 def separable(trace: Trace, layer: Any, shapes: list, inputs: Signal, **_: Any) -> Axes:
     """A depthwise kernel (*space, inputs, multiplier), then a pointwise one (1, …, inputs x multiplier, filters)."""
-    axis = channel_axis(layer, len(inputs.shape))
-    hold_space(trace, layer, inputs, axis)
+    axis = axis_of_channels(trace, layer, inputs)
     entering, made = inputs.axes[axis], trace.fresh(layer, layer.filters)
     between = None if entering is None else np.repeat(entering, layer.depth_multiplier)
     space = (None,) * layer.rank
     uses = places(shapes[0], axis)
     trace.bind(layer.depthwise_kernel, *space, entering, None, uses=uses)
     trace.bind(layer.pointwise_kernel, *space, between, made, uses=uses)
-    trace.bind(layer.bias, made)
-    trace.edit(layer, "filters", made)
-    mixes(trace, layer.activation, made)
+    finish(trace, layer, made)
     return placed(inputs, axis, made)

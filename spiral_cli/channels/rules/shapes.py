@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from spiral_cli.channels.rules.convolution import channel_axis, hold_space
+from spiral_cli.channels.rules.convolution import axis_of_channels, channel_axis, hold_space
 from spiral_cli.channels.rules.regular import divided
 from spiral_cli.channels.ties import Labels
 from spiral_cli.channels.trace import Axes, NotCoveredError, Signal, Trace, rule
@@ -27,8 +27,7 @@ def spatial(trace: Trace, layer: Any, shapes: list, inputs: Signal, **_: Any) ->
 @rule(*(f"Global{kind}Pooling{n}D" for kind in ("Max", "Average") for n in (1, 2, 3)))
 def global_pooling(trace: Trace, layer: Any, shapes: list, inputs: Signal, **_: Any) -> Axes:
     """Space goes, channels pass."""
-    axis = channel_axis(layer, len(inputs.shape))
-    hold_space(trace, layer, inputs, axis)
+    axis = axis_of_channels(trace, layer, inputs)
     labels = inputs.axes[axis]
     if not layer.keepdims:
         return (None, labels)
