@@ -26,6 +26,12 @@ def paths(recipe: Recipe) -> dict[str, Path]:
     return named
 
 
+def module_names(recipe: Recipe) -> list[str]:
+    """Return the modules that may define the classes of a recipe's models: plugins and builders."""
+    builders = (recipe.teacher.builder, recipe.student.builder)
+    return [*recipe.plugins, *(one.partition(":")[0] for one in builders if one)]
+
+
 def model_sums(recipe: Recipe) -> dict[str, str | None]:
     """Return the checksum of each model file that a recipe names, None where there is none."""
     named = paths(recipe)

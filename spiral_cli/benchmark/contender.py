@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from spiral_cli.children import surroundings
 from spiral_cli.errors import SpiralError
-from spiral_cli.registry import PACKAGE
 
 WORKER = "spiral_cli.benchmark.worker"
 
@@ -66,12 +65,9 @@ class Contender:
 
     def __init__(self, entry: Entry, settings: Settings) -> None:
         self.entry = entry
-        path = os.pathsep.join([str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
-        threads = str(settings.threads)
-        quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1"}
         self._process = subprocess.Popen(
             [sys.executable, "-m", WORKER],
-            env={**os.environ, **quiet, "PYTHONPATH": path, "OMP_NUM_THREADS": threads},
+            env=surroundings(TF_CPP_MIN_LOG_LEVEL="3", OMP_NUM_THREADS=str(settings.threads)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

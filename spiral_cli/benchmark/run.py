@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +14,9 @@ from spiral_cli.benchmark.contender import Contender, ContenderError, Entry, Set
 from spiral_cli.benchmark.entries import Counterparts, entries_of_files, entries_of_run, is_run, refuse_targets
 from spiral_cli.benchmark.turns import figures, speedups, take_turns
 from spiral_cli.evaluate import bytes_on_disk
-from spiral_cli.recipe import Recipe, load_recipe
+from spiral_cli.recipe import load_recipe
 from spiral_cli.run import RunFolder
+from spiral_cli.sources import module_names
 from spiral_cli.training.control import Control
 
 
@@ -121,9 +122,3 @@ def looked_into(contender: Contender, rows: Sequence[dict[str, Any]]) -> dict[st
     if found["flops"] is None and entry.source is not None:
         found["flops"] = next((row["flops"] for row in rows if row["path"] == str(entry.source)), None)
     return found
-
-
-def module_names(recipe: Recipe) -> Iterator[str]:
-    """Yield the modules that may define a recipe's layers."""
-    yield from recipe.plugins
-    yield from (one.partition(":")[0] for one in (recipe.teacher.builder, recipe.student.builder) if one)

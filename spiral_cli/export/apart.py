@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -15,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from spiral_cli.children import surroundings
 from spiral_cli.errors import ExportError
 from spiral_cli.recipe import Recipe
-from spiral_cli.registry import PACKAGE
+from spiral_cli.sources import module_names
 
 WORKER = "spiral_cli.export.worker"
 
@@ -31,8 +31,7 @@ class Apart:
     """
 
     def __init__(self, recipe: Recipe, example: Sequence[np.ndarray]) -> None:
-        builders = (recipe.teacher.builder, recipe.student.builder)
-        self._modules = [*recipe.plugins, *(one.partition(":")[0] for one in builders if one)]
+        self._modules = module_names(recipe)
         self._plugin_folder, self._example = recipe.plugin_folder, example
         self._temporary = tempfile.TemporaryDirectory(prefix="spiral-export-")
         self._process: subprocess.Popen[str] | None = None
@@ -89,13 +88,11 @@ class Apart:
 
     def _start(self) -> subprocess.Popen[str]:
         """Start the process: on the CPU, out of reach of the terminal's Ctrl-C and of other workers."""
-        path = os.pathsep.join([str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
-        settings = {"PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": "-1", "KERAS_BACKEND": "tensorflow"}
         arguments = [json.dumps(self._modules), str(self._plugin_folder or ".")]
         with (self.folder / "log.txt").open("w") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", WORKER, *arguments],
-                env={**{name: value for name, value in os.environ.items() if name != "TF_CONFIG"}, **settings},
+                env=surroundings(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
