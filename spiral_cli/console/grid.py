@@ -34,7 +34,7 @@ def grid(rows: Sequence[Mapping[str, str]], title: str = "", width: int = NARROW
         )
     for row in rows:
         table.add_row(*(Text(cell) for cell in row.values()))
-    console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False)
-    console.print(table)
-    lines = [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    drawn = io.StringIO()
+    Console(file=drawn, width=width, color_system=None, highlight=False).print(table)
+    lines = [line.rstrip() for line in drawn.getvalue().splitlines()]
     return "\n".join([*([title] if title else []), *(line for line in lines if line)])
