@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -13,18 +12,16 @@ import numpy as np
 
 from spiral_cli.channel_measure import MEASURED
 from spiral_cli.channels.choice import Limits, channels_of, chosen, parameters_of, products_of, sizes_of
-from spiral_cli.channels.graph import Channels, find_channels
+from spiral_cli.channels.graph import Channels
 from spiral_cli.channels.removal import remove
 from spiral_cli.channels.scoring import group_scores
-from spiral_cli.cut import EVIDENCE_BATCHES
 from spiral_cli.flops import total_flops
 from spiral_cli.guard import Attempt
-from spiral_cli.models.load import load_model
-from spiral_cli.pruning.evidence import Evidence
 from spiral_cli.pruning.schedules import sparsities
 from spiral_cli.recipe.digest import student_digest
 from spiral_cli.student import Workbench
 from spiral_cli.training.control import Together
+from spiral_cli.training.evidence import gather
 from spiral_cli.training.loop import Trained
 from spiral_cli.training.plan import epoch_rows
 from spiral_cli.training.recalibrate import Recalibration
@@ -32,24 +29,6 @@ from spiral_cli.training.saving import save_model
 
 CORRECTIONS = 6  # how often a choice is made again, until what is measured meets the target
 CLOSE = 0.98  # of the target: near enough
-
-
-@dataclass(frozen=True)
-class Whole:
-    """The student before any pruning, against which a budget counts.
-
-    Attributes:
-        model: itself.
-        channels: those that may leave.
-    """
-
-    model: keras.Model
-    channels: Channels
-
-    @property
-    def every(self) -> np.ndarray:
-        """All of its groups."""
-        return np.ones(self.channels.count, bool)
 
 
 def cut_of(bench: Workbench, attempt: Attempt) -> dict[str, Any] | None:
@@ -72,11 +51,7 @@ def make_cut(
         together: all that train must come to the same choice.
     """
     file = wide.run.round(attempt.round).narrow(attempt.attempt)
-    prune = wide.recipe.prune
-    channels = find_channels(wide.model, prune.targets, prune.ignore)
-    kept, measured = fitting(wide, channels, scores_of(wide, channels, key), attempt.density, together)
-    together.agree("the channels that leave", hashlib.blake2b(np.packbits(kept).tobytes()).hexdigest())
-    model = remove(wide.model, channels, kept)
+    model, measured = narrowed(wide, attempt.density, key, together)
     measure_statistics(wide, model, key)
     save_model(model, file)
     spent = {"seconds": pressed.seconds, "curve": pressed.curve} if pressed else {"seconds": 0.0, "curve": []}
@@ -88,21 +63,36 @@ def named(bench: Workbench, attempt: Attempt) -> dict[str, Any]:
     return {"round": attempt.round, "attempt": attempt.attempt, "digest": student_digest(bench.recipe)}
 
 
+def narrowed(
+    wide: Workbench, density: float, key: tuple[int, ...], together: Together
+) -> tuple[keras.Model, dict[str, float]]:
+    """Return the student on the bench without the channels that leave, and what was measured to choose them.
+
+    Args:
+        wide: the bench.
+        density: what part may be left by the recipe's measure.
+        key: of the try, the seed first.
+        together: all that train must come to the same choice.
+    """
+    kept, measured = fitting(wide, scores_of(wide, key), density, together)
+    together.agree("the channels that leave", hashlib.blake2b(np.packbits(kept).tobytes()).hexdigest())
+    return remove(wide.model, groups(wide), kept), measured
+
+
+def groups(bench: Workbench) -> Channels:
+    """Return the groups of channels of the student on the bench, whose recipe removes some."""
+    assert bench.channels is not None
+    return bench.channels
+
+
 def choice_of(wide: Workbench, attempt: Attempt, key: tuple[int, ...]) -> np.ndarray:
     """Return the groups that would stay if channels left now, by what is counted from groups, (groups,) of bool."""
-    prune = wide.recipe.prune
-    channels = find_channels(wide.model, prune.targets, prune.ignore)
-    return kept_for(wide, channels, scores_of(wide, channels, key), attempt.density, whole_of(wide))
+    return kept_for(wide, scores_of(wide, key), attempt.density)
 
 
-def scores_of(wide: Workbench, channels: Channels, key: tuple[int, ...]) -> np.ndarray:
+def scores_of(wide: Workbench, key: tuple[int, ...]) -> np.ndarray:
     """Return how much each group of channels matters, by the recipe's criterion, (groups,)."""
-    model, program = wide.model, wide.program
-    evidence = Evidence(seed=key[0])
-    if wide.collect is not None:
-        data = program.data
-        rows, _ = epoch_rows(len(data.y), wide.recipe.train.batch_size, (*key, 1), 0, len(data.x) // len(data.y))
-        evidence = wide.collect(rows[:EVIDENCE_BATCHES])
+    model, criterion = wide.model, wide.recipe.prune.criterion
     names = {id(one.variable): one.name for one in wide.prunable}
     kernels = {
         place: (names[id(variable)], variable.numpy())
@@ -115,11 +105,12 @@ def scores_of(wide: Workbench, channels: Channels, key: tuple[int, ...]) -> np.n
         if isinstance(layer, keras.layers.BatchNormalization) and layer.scale
     }
     gammas = [variable.numpy() if id(variable) in scales else None for variable in model.variables]
-    return group_scores(wide.recipe.prune.criterion, channels, kernels, gammas, evidence)
+    evidence = gather(wide.collect, wide.recipe.train.batch_size, key)
+    return group_scores(criterion, groups(wide), kernels, gammas, evidence)
 
 
 def fitting(
-    wide: Workbench, channels: Channels, scores: np.ndarray, target: float, together: Together
+    wide: Workbench, scores: np.ndarray, target: float, together: Together
 ) -> tuple[np.ndarray, dict[str, float]]:
     """Return the groups that stay, (groups,) of bool, so that at most ``target`` is left by the recipe's measure.
 
@@ -127,13 +118,13 @@ def fitting(
     enough to the multiply-adds of weights, and time to these, to choose by them first; then the
     student is built and measured, and the choice is corrected. Beside it, what was measured.
     """
-    whole, measure = whole_of(wide), wide.recipe.prune.measure
+    measure = wide.recipe.prune.measure
     if measure not in MEASURED:
-        return kept_for(wide, channels, scores, target, whole), {}
-    with MEASURED[measure](wide, whole.model) as left:
+        return kept_for(wide, scores, target), {}
+    with MEASURED[measure](wide, wide.whole.model) as left:
         kept, found = corrected(
-            lambda aim: kept_for(wide, channels, scores, aim, whole),
-            lambda kept: together.most(left(remove(wide.model, channels, kept))),
+            lambda aim: kept_for(wide, scores, aim),
+            lambda kept: together.most(left(remove(wide.model, groups(wide), kept))),
             target,
         )
     return kept, {measure: found}
@@ -177,11 +168,12 @@ def slope(here: tuple[float, float], before: tuple[float, float]) -> float:
     return float(np.clip(math.log(here[1] / before[1]) / math.log(here[0] / before[0]), 0.25, 4.0))
 
 
-def kept_for(wide: Workbench, channels: Channels, scores: np.ndarray, target: float, whole: Whole) -> np.ndarray:
+def kept_for(wide: Workbench, scores: np.ndarray, target: float) -> np.ndarray:
     """Return the groups that stay for ``target`` by the measure that is counted from groups, (groups,) of bool."""
-    prune = wide.recipe.prune
+    prune, channels, whole = wide.recipe.prune, groups(wide), wide.whole.channels
+    assert whole is not None
     count = COUNTED[prune.measure]
-    dense = count(whole.channels, whole.every)
+    dense = count(whole, np.ones(whole.count, bool))
     return chosen(
         channels,
         scores,
@@ -190,15 +182,8 @@ def kept_for(wide: Workbench, channels: Channels, scores: np.ndarray, target: fl
         limits=Limits(prune.round_to, prune.min_channels),
         allocation=prune.allocation,
         final=1.0 - sparsities(prune.schedule)[-1],
-        sizes=sizes_of(whole.channels),
+        sizes=sizes_of(whole),
     )
-
-
-def whole_of(wide: Workbench) -> Whole:
-    """Return the student before any pruning."""
-    prune = wide.recipe.prune
-    model = load_model(wide.run.round(0).student)
-    return Whole(model, find_channels(model, prune.targets, prune.ignore))
 
 
 Count = Callable[[Channels, np.ndarray], float]
@@ -217,12 +202,12 @@ def measure_statistics(wide: Workbench, model: keras.Model, key: tuple[int, ...]
     Recalibration(model, data)(rows[valid.all(axis=1)])
 
 
-def left_of(bench: Workbench, model: keras.Model) -> dict[str, Any]:
-    """Return what part of the student before any pruning is left in ``model``, by every count there is."""
-    prune, whole = bench.recipe.prune, whole_of(bench)
-    channels = find_channels(model, prune.targets, prune.ignore)
+def left_of(bench: Workbench) -> dict[str, float]:
+    """Return what part of the student before any pruning is left of that on the bench, by every count there is."""
+    whole, model = bench.whole, bench.model
+    assert whole.channels is not None
     return {
-        "channels": float(channels.weight.sum() / whole.channels.weight.sum()),
+        "channels": float(groups(bench).weight.sum() / whole.channels.weight.sum()),
         "parameters": model.count_params() / whole.model.count_params(),
         "flops": total_flops(model) / max(total_flops(whole.model), 1),
     }

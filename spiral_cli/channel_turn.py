@@ -41,12 +41,12 @@ def channel_turn(bench: Workbench, attempt: Attempt, rows: Sequence[Row], listen
         cut = make_cut(wide, attempt, after.key, pressed, control.together)
     narrow = bench.on(load_model(folder.narrow(attempt.attempt)))
     narrow.set_targets(rows, control.together)
-    left = {**left_of(bench, narrow.model), **cut["left"]}
+    left = {**left_of(narrow), **cut["left"]}
     if sentence := out_of_reach(bench.recipe.prune, attempt, left):
         listen(Notice(sentence, "warning"))
     trained = train(narrow, after, folder.checkpoint(attempt.attempt), listen, control)
-    row = judge(narrow, attempt, after, trained, left=left)
-    row = {**row, "epochs": bench.recipe.train.epochs, "seconds": cut["seconds"] + trained.seconds}
+    spent = {"epochs": bench.recipe.train.epochs, "seconds": cut["seconds"] + trained.seconds}
+    row = judge(narrow, attempt, after, trained, left=left, **spent)
     control.together.agree(f"{after.title}: whether it is accepted", decision(row, {}))
     files = store(narrow, row, rows, {})
     bench.ledger.append("round", row=row, curve=[*cut["curve"], *trained.curve], files=files)

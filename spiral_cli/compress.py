@@ -191,7 +191,7 @@ def describe(bench: Workbench, student: Evaluator, row: Row) -> dict[str, Any]:
     from spiral_cli.pruning.prunable import find_prunable
 
     prunable, _ = find_prunable(student.model, bench.recipe.prune.targets, bench.recipe.prune.ignore)
-    size = measure_size(student.model, prunable, bench.whole)
+    size = measure_size(student.model, prunable, bench.whole.prunable)
     return {
         "round": row["round"],
         "attempt": row["attempt"],

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spiral_cli.pruning.evidence import Evidence
 from spiral_cli.pruning.recipe_masks import recipe_masks
 from spiral_cli.pruning.schedules import round_density
 from spiral_cli.recipe.prune import Prune
-from spiral_cli.training.evidence import Collector
-from spiral_cli.training.plan import epoch_rows
+from spiral_cli.training.evidence import Collector, gather
 from spiral_cli.training.program import Program
 from spiral_cli.training.resume import Masks
 
-EVIDENCE_BATCHES = 32  # enough for a stable mean
 REMAKES_PER_EPOCH = 4  # masks that follow the weights closely lose less at a cut
 
 
@@ -54,17 +51,10 @@ class Cut:
             self.settings,
             program.weights(),
             density,
-            evidence=self._evidence(program, step),
+            evidence=gather(self.collect, self.batch_size, self.key, step),
             input_axes={one.name: one.input_axes for one in program.prunable},
             within=self.within,
         )
-
-    def _evidence(self, program: Program, step: int) -> Evidence:
-        if self.collect is None:
-            return Evidence(seed=self.key[0])
-        data = program.data
-        rows, _ = epoch_rows(len(data.y), self.batch_size, (*self.key, 1), step, len(data.x) // len(data.y))
-        return self.collect(rows[:EVIDENCE_BATCHES])
 
 
 def cut_steps(epochs: int, steps: int, cut: float, per_epoch: int) -> tuple[int, ...]:

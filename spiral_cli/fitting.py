@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from spiral_cli.channels.choice import per_space
-from spiral_cli.channels.graph import find_channels
+from spiral_cli.channels.graph import Channels, find_channels
 from spiral_cli.distillation.features import pair_layers
 from spiral_cli.errors import UsageError
 from spiral_cli.models.names import fresh_names
@@ -29,13 +29,15 @@ from spiral_cli.tasks.task import Task
 class Fit:
     """How a student is read and what of it may be pruned: ``skipped`` says why the rest may not.
 
-    ``sparsity`` is that after the last round, as far as shapes decide it.
+    ``sparsity`` is that after the last round, as far as shapes decide it; ``channels`` are the groups
+    that may leave, where a recipe removes some.
     """
 
     head: Head
     prunable: tuple[Prunable, ...]
     skipped: tuple[Skipped, ...]
     sparsity: float
+    channels: Channels | None
 
 
 def rehearse(recipe: Recipe, task: Task) -> None:
@@ -76,6 +78,7 @@ def fit_student(recipe: Recipe, task: Task, teacher: keras.Model, student: keras
     if not prunable:
         reasons = "; ".join(f"{one.name}: {one.reason}" for one in skipped)
         raise UsageError(f"nothing in the student can be pruned ({reasons}); check prune.targets and prune.ignore")
+    channels = None
     if prune.granularity == "channel":
         channels = find_channels(student, prune.targets, prune.ignore)
         skipped += [Skipped(layer, layer, f"its channels stay: {reason}") for layer, reason in channels.held.items()]
@@ -86,7 +89,7 @@ def fit_student(recipe: Recipe, task: Task, teacher: keras.Model, student: keras
     sparsity = ends_at(prune, prunable)
     refuse_uncuttable(prune, sparsity)
     pair_layers(recipe.distill.features, teacher, student)
-    return Fit(head, tuple(prunable), tuple(skipped), sparsity)
+    return Fit(head, tuple(prunable), tuple(skipped), sparsity, channels)
 
 
 def refuse_other_types(precision: str, task: Task, model: keras.Model) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from spiral_cli.channels.graph import Channels
 from spiral_cli.evaluate import Evaluator
 from spiral_cli.events import Listener, Notice, StageDone
 from spiral_cli.fitting import Fit, ends_at, fit_student, is_copy, other_sparsity, refuse_unknown_monitor
@@ -45,6 +46,21 @@ from spiral_cli.training.writer import Writer
 
 
 @dataclass(frozen=True)
+class Whole:
+    """The student before any pruning, of which everything that is left is a part; what left since counts as zero.
+
+    Attributes:
+        model: itself; its weights may have changed since, its shapes not.
+        prunable: how many of its weights may be pruned.
+        channels: its groups of channels, where the recipe removes some.
+    """
+
+    model: keras.Model
+    prunable: int
+    channels: Channels | None
+
+
+@dataclass(frozen=True)
 class Workbench:
     """What every turn of the spiral works with. Only the program's variables change, and what ``lessons`` knows.
 
@@ -53,10 +69,11 @@ class Workbench:
         evaluator: measures the student; shares its variables with ``program``.
         program: the compiled training step.
         prunable, skipped: what masks may cover, and what not with the reason.
+        channels: the groups that may leave, where the recipe removes channels.
         features: the teacher's cached features and their energies.
         collect: gives the criterion its evidence, or None where it needs none.
         lessons: what its teachers say of the training inputs.
-        whole: prunable weights of the student before any pruning; what left since counts as zero.
+        whole: the student before any pruning.
     """
 
     recipe: Recipe
@@ -67,10 +84,11 @@ class Workbench:
     program: Program
     prunable: tuple[Prunable, ...]
     skipped: tuple[Skipped, ...]
+    channels: Channels | None
     features: Mapping[str, np.ndarray]
     collect: Collector | None
     lessons: Lessons
-    whole: int
+    whole: Whole
 
     @property
     def model(self) -> keras.Model:
@@ -91,6 +109,7 @@ class Workbench:
             evaluator=Evaluator(self.task, model, fit.head),
             program=program,
             prunable=fit.prunable,
+            channels=fit.channels,
             collect=_collector(self.recipe, program),
         )
 
@@ -138,7 +157,7 @@ class Workbench:
         """Return the original teacher, 0, or the student as it was accepted in a round."""
         if number == 0:
             return self.teacher.evaluator
-        if self.recipe.prune.granularity == "channel":  # each round has an architecture of its own
+        if self.channels is not None:  # each round has an architecture of its own
             return Evaluator(self.task, load_model(self.run.round(number).student), self.evaluator.head)
         variables, _ = self.kept(number)
         for variable, value in zip(self.model.variables, variables, strict=True):
@@ -190,10 +209,11 @@ def lay_out(recipe: Recipe, task: Task, teacher: TrainedTeacher, run: RunFolder)
         program=program,
         prunable=fit.prunable,
         skipped=fit.skipped,
+        channels=fit.channels,
         features={},
         collect=_collector(recipe, program),
         lessons=Lessons(task, recipe.distill, Path(recipe.distill.cache) if recipe.distill.cache else run.targets),
-        whole=sum(one.variable.numpy().size for one in fit.prunable),
+        whole=Whole(student, sum(one.variable.numpy().size for one in fit.prunable), fit.channels),
     )
 
 
@@ -216,9 +236,9 @@ def _program(
     data = training_data(task, fit.head) if data is None else data
     prune = recipe.prune
     pressure = (
-        pressure_on_groups(prune, student, fit.prunable)
-        if prune.granularity == "channel"
-        else pressure_on_weights(prune.pressure)
+        pressure_on_weights(prune.pressure)
+        if fit.channels is None
+        else pressure_on_groups(prune.pressure, fit.channels, student, fit.prunable)
     )
     theirs = teacher.evaluator.head
     return student_program(recipe, task, data, student, fit.head, teacher.model, theirs, fit.prunable, pressure)

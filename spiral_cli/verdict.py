@@ -30,7 +30,7 @@ def judge(
     except DivergedError as error:
         raise DivergedError(f"{stage.title}, after its last epoch: {error}") from error
     lost = drop(bench.teacher.metrics[guard.monitor], metrics[guard.monitor], monitor_mode(guard.monitor, guard.mode))
-    size = measure_size(bench.model, bench.prunable, bench.whole)
+    size = measure_size(bench.model, bench.prunable, bench.whole.prunable)
     return {
         "round": attempt.round,
         "attempt": attempt.attempt,

@@ -18,7 +18,7 @@ from spiral_cli.flops import calls, total_flops
 from spiral_cli.lessons import footprint
 from spiral_cli.models.load import load_model
 from spiral_cli.models.names import fresh_names
-from spiral_cli.planning.channels import narrowed
+from spiral_cli.planning.channels import models_of_rounds
 from spiral_cli.planning.left import Left, course_of_masks, course_of_models
 from spiral_cli.planning.sizes import FLOAT32
 from spiral_cli.planning.trial import Estimate, estimate
@@ -70,7 +70,7 @@ def plan(recipe: Recipe, run: RunFolder, *, control: Control, trial: bool = True
     with tempfile.TemporaryDirectory(prefix="spiral-plan-") as folder:
         bench = lay_out_aside(recipe, task, teacher, Path(folder)) if channels or trial else None
         if bench is not None and channels:
-            students = [student, *narrowed(bench, densities, control)]
+            students = [student, *models_of_rounds(bench, densities, control)]
             rounds = course_of_models(recipe.prune, students, values)
         else:
             rounds = course_of_masks(recipe.prune, student, fit.prunable, values)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spiral_cli.cut import EVIDENCE_BATCHES
 from spiral_cli.errors import DivergedError
 from spiral_cli.guard import drop, monitor_mode
 from spiral_cli.pruning.evidence import Evidence
@@ -15,7 +14,7 @@ from spiral_cli.pruning.prunable import Prunable
 from spiral_cli.pruning.recipe_masks import recipe_masks
 from spiral_cli.student import Workbench
 from spiral_cli.training.control import Control
-from spiral_cli.training.plan import epoch_rows
+from spiral_cli.training.evidence import gather
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def curves(bench: Workbench, sparsities: Sequence[float], control: Control) -> I
     Raises:
         InterruptedRun: asked to stop.
     """
-    evidence = evidence_of(bench)
+    evidence = gather(bench.collect, bench.recipe.train.batch_size, (bench.recipe.seed, 6))
     dense = metric_of(bench)
     for one in bench.prunable:
         yield Curve(
@@ -114,14 +113,3 @@ def metric_of(bench: Workbench) -> float | None:
 def mode_of(bench: Workbench) -> str:
     """Return whether more or less of the metric is better."""
     return monitor_mode(bench.recipe.guard.monitor, bench.recipe.guard.mode)
-
-
-def evidence_of(bench: Workbench) -> Evidence:
-    """Return what the recipe's criterion asks of the training data, collected with the dense student."""
-    recipe = bench.recipe
-    if bench.collect is None:
-        return Evidence(seed=recipe.seed)
-    data = bench.program.data
-    key = (recipe.seed, 6)
-    rows, _ = epoch_rows(len(data.y), recipe.train.batch_size, key, 0, len(data.x) // len(data.y))
-    return bench.collect(rows[:EVIDENCE_BATCHES])

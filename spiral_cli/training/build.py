@@ -9,12 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from spiral_cli import registry
-from spiral_cli.channels.graph import find_channels
+from spiral_cli.channels.graph import Channels
 from spiral_cli.data.pipeline import in_memory
 from spiral_cli.distillation.features import pair_layers
 from spiral_cli.pruning.prunable import Prunable
 from spiral_cli.recipe.prune import Pressure as PressureSettings
-from spiral_cli.recipe.prune import Prune
 from spiral_cli.recipe.schema import Distill, Recipe, Teacher, Train
 from spiral_cli.tasks.classification import Head
 from spiral_cli.tasks.task import Task
@@ -145,12 +144,13 @@ def on_each(single: Callable[[tf.Tensor], tf.Tensor]) -> Pressure:
     return lambda weights: [single(weight) for weight in weights]
 
 
-def pressure_on_groups(prune: Prune, model: keras.Model, prunable: Sequence[Prunable]) -> GroupPressure | None:
+def pressure_on_groups(
+    settings: PressureSettings | None, channels: Channels, model: keras.Model, prunable: Sequence[Prunable]
+) -> GroupPressure | None:
     """Return the penalty on whole groups of channels of ``model``, where the recipe asks for one."""
-    if prune.pressure is None or prune.pressure.strength == 0:
+    if settings is None or settings.strength == 0:
         return None
     index = {id(variable): place for place, variable in enumerate(model.variables)}
-    channels = find_channels(model, prune.targets, prune.ignore)
     return GroupPressure(channels, [index[id(one.variable)] for one in prunable])
 
 

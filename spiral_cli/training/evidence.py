@@ -12,8 +12,10 @@ import tensorflow as tf
 from spiral_cli.hooks import hooked
 from spiral_cli.pruning.evidence import Evidence
 from spiral_cli.pruning.prunable import Prunable
+from spiral_cli.training.plan import epoch_rows
 from spiral_cli.training.program import Program, weighted_mean
 
+BATCHES = 32  # enough for a stable mean
 TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)
 WITH_KERNEL = (
     keras.layers.Dense,
@@ -57,6 +59,12 @@ class Collector:
             }
         return Evidence(gradients=gradients, squared_gradients=squared, input_norms=norms, seed=self._seed)
 
+    def sample(self, batch_size: int, key: tuple[int, ...], at: int) -> Evidence:
+        """Return the evidence over a few batches; arguments as for `gather`."""
+        data = self._program.data
+        rows, _ = epoch_rows(len(data.y), batch_size, (*key, 1), at, len(data.x) // len(data.y))
+        return self(rows[:BATCHES])
+
     def _batch_gradients(self, stored, y, weight, targets):
         """Return the absolute gradients of all prunable variables, then their squares."""
         program = self._program
@@ -76,6 +84,18 @@ class Collector:
             self._program.model(self._program.data.scale(stored), training=False)
         self._observed = list(seen)
         return list(seen.values())
+
+
+def gather(collect: Collector | None, batch_size: int, key: tuple[int, ...], at: int = 0) -> Evidence:
+    """Return what a criterion asks of the training data.
+
+    Args:
+        collect: collects it; None where the criterion needs none.
+        batch_size: examples a batch.
+        key: of the stage, the seed first.
+        at: tells one collection of a stage from another; the order of examples depends on it.
+    """
+    return Evidence(seed=key[0]) if collect is None else collect.sample(batch_size, key, at)
 
 
 def mean(batches: Iterable[Sequence[tf.Tensor]]) -> list[np.ndarray]:
