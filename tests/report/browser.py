@@ -54,21 +54,15 @@ class Browser:
         return [address for address in asked if not address.startswith(("data:", "chrome"))]
 
     def pixels(self, selector: str) -> np.ndarray:
-        """Return what an element looks like, (height, width, 3), once all plots are drawn and it has a height."""
-        from selenium.webdriver.support.ui import WebDriverWait
-
+        """Return what an element looks like, (height, width, 3), once all plots are drawn."""
         self.driver.execute_async_script("drawn.then(() => arguments[0]())")
-        box = WebDriverWait(self.driver, 10).until(lambda _: self._box(selector))
-        shot = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": box})
-        return np.asarray(Image.open(io.BytesIO(base64.b64decode(shot["data"]))).convert("RGB"))
-
-    def _box(self, selector: str) -> dict[str, float] | None:
         box = self.ask(
             "const box = document.querySelector(arguments[0]).getBoundingClientRect();"
             "return {x: box.x + scrollX, y: box.y + scrollY, width: box.width, height: box.height, scale: 1}",
             selector,
         )
-        return box if box["height"] >= 1 else None
+        shot = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": box})
+        return np.asarray(Image.open(io.BytesIO(base64.b64decode(shot["data"]))).convert("RGB"))
 
 
 @contextmanager

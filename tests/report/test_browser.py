@@ -65,7 +65,6 @@ def test_a_page_opens_cleanly_and_its_plots_are_seen(tab, pages, page, width, th
         assert 0.005 < differing.mean() < 0.9, f"{name} is {differing.mean():.4f} full"
 
 
-@pytest.mark.slow  # the browser sometimes gives no height for ten seconds after a change that only a tool makes
 def test_plots_follow_when_the_theme_changes(tab, pages):
     tab.show(pages["report"], theme="light")
     seen = {}

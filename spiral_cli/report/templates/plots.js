@@ -12,6 +12,6 @@ function draw() {
   return Promise.all(plots);
 }
 
-// One after the other: a plot that is drawn anew before it stands may stay without a height.
+// One after the other: each draws on what the one before has left.
 let drawn = draw();
 theme.addEventListener("change", () => (drawn = drawn.then(draw)));
