@@ -10,9 +10,9 @@ from statistics import median
 
 import keras
 
+from spiral_cli.data.preprocessing import model_inputs
 from spiral_cli.errors import ExportError
 from spiral_cli.export.apart import Apart
-from spiral_cli.export.artifact import model_inputs
 from spiral_cli.export.litert_converter import write_litert
 from spiral_cli.export.proof import THREADS, latencies
 from spiral_cli.flops import total_flops

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spiral_cli.compress import build_task
-from spiral_cli.data.preprocessing import Preprocessing
+from spiral_cli.data.preprocessing import from_json
 from spiral_cli.errors import MissingError, UsageError
 from spiral_cli.evaluate import Evaluator, bytes_on_disk, layer_sizes, measure_size
 from spiral_cli.fitting import is_copy, refuse_unknown_monitor
@@ -59,12 +59,11 @@ def refuse_other_preprocessing(task: Task, file: Path) -> None:
     """
     if not file.is_file():
         return
-    stored, here = Preprocessing.from_json(file.read_text("utf-8")), task.preprocessing
-    keys = {"input_shape": "data.image_size and data.channels", "classes": "data.classes", "scale": "data.scale"}
-    for key, stated in keys.items():
-        before, now = getattr(stored, key), getattr(here, key)
-        if before != now:
-            raise UsageError(f"{file} says {key} {before}, and the recipe comes to {now}; see {stated}")
+    stored = from_json(file.read_text("utf-8"))
+    if type(stored) is not type(task.preprocessing):
+        raise UsageError(f"{file} is of another kind of data than those of task {task.recipe.task}")
+    for difference in stored.differences(task.preprocessing):
+        raise UsageError(f"{file} says {difference}")
 
 
 def whole_student(recipe: Recipe, student: Path, teacher: Path | None) -> Path | None:

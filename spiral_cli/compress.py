@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from spiral_cli import registry
+from spiral_cli.data.preprocessing import to_json
 from spiral_cli.data.raw import PARTS
 from spiral_cli.data.stream import Stream
 from spiral_cli.details import differences, layers
@@ -145,7 +146,7 @@ def finish(bench: Workbench, rows: Sequence[Row], in_time: bool, listen: Listene
     if row is not None:
         with atomic_path(run.student) as temporary:
             shutil.copyfile(source, temporary)
-        write_text(run.preprocessing, task.preprocessing.to_json())
+        write_text(run.preprocessing, to_json(recipe.task, task.preprocessing))
         model = load_model(run.student)
         evaluator = Evaluator(task, model, bench.evaluator.head)
         details = look_closely(bench, evaluator)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from spiral_cli.data import Split
 from spiral_cli.evaluate import Evaluator, layer_sizes
 from spiral_cli.pruning.prunable import Prunable
-from spiral_cli.tasks.answers import Said
 from spiral_cli.tasks.task import Task
 
 SAMPLES = 12
@@ -21,20 +19,15 @@ def differences(task: Task, teacher: Evaluator, student: Evaluator) -> dict[str,
         ``paired`` by part (see `Task.paired`); ``classes`` and ``samples`` of the test part.
     """
     validation, test = task.dataset.validation, task.dataset.test
-    taught, learnt = said(teacher, test), said(student, test)
+    taught, learnt = teacher.said(test), student.said(test)
     return {
         "paired": {
-            "validation": task.paired(validation, said(teacher, validation), said(student, validation)),
+            "validation": task.paired(validation, teacher.said(validation), student.said(validation)),
             "test": task.paired(test, taught, learnt),
         },
         "classes": task.classes(test, taught, learnt),
         "samples": task.samples(test, taught, learnt, SAMPLES),
     }
-
-
-def said(model: Evaluator, split: Split) -> Said:
-    """Return what a model says of ``split``."""
-    return Said(model.head, model.logits(split.x))
 
 
 def layers(student: Sequence[Prunable], dense: Sequence[Prunable]) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from spiral_cli.data.pipeline import Inputs
 from spiral_cli.errors import DivergedError
 from spiral_cli.pruning.prunable import Prunable
 from spiral_cli.run import files_in
-from spiral_cli.tasks.classification import Head
+from spiral_cli.tasks.head import Head, Said
 from spiral_cli.tasks.task import Task
 from spiral_cli.training.predict import Predictor, logits_of
 
@@ -43,20 +43,32 @@ class Evaluator:
         """Yield the same piece by piece."""
         return (block for (block,) in self._predict.batches(x))
 
-    def metrics(self, split: Split) -> dict[str, float]:
-        """Return the task's metrics on ``split``.
+    def said(self, split: Split) -> Said:
+        """Return what the model says of ``split``.
 
         Raises:
             DivergedError: the model gives NaN or infinity.
         """
-        logits = self.logits(split.x)
-        broken = int(np.count_nonzero(~np.isfinite(logits).all(axis=-1)))
+        return self.head.say(self._finite_logits, split.x)
+
+    def metrics(self, split: Split) -> dict[str, float]:
+        """Return the task's metrics on ``split``; raises as `said`."""
+        return self.head.metrics(self.said(split), self.task.labels(split, self.head), split.weight)
+
+    def _finite_logits(self, x: Inputs) -> np.ndarray:
+        logits = self.logits(x)
+        broken = int(np.count_nonzero(~finite(logits)))
         if broken:
             raise DivergedError(
                 f"model '{self.model.name}' gives NaN or infinity for {broken} of {len(logits)} examples: its training "
-                "diverged (lower the learning rate), or the data hold NaN or are not in the range data.scale says"
+                "diverged (lower the learning rate), or the data hold NaN or are not in the range the recipe says"
             )
-        return self.head.metrics(logits, self.task.labels(split, self.head), split.weight)
+        return logits
+
+
+def finite(outputs: np.ndarray) -> np.ndarray:
+    """Say of each example (n,) whether all its outputs (n, …) are finite numbers."""
+    return np.isfinite(outputs).reshape(len(outputs), -1).all(axis=-1)
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from spiral_cli.channels.choice import per_space
 from spiral_cli.channels.graph import Channels, find_channels
@@ -21,7 +22,7 @@ from spiral_cli.pruning.prunable import Prunable, Skipped, find_prunable
 from spiral_cli.pruning.schedules import sparsities
 from spiral_cli.recipe import Recipe
 from spiral_cli.recipe.prune import Prune
-from spiral_cli.tasks.classification import Head
+from spiral_cli.tasks.head import Head
 from spiral_cli.tasks.task import Task
 
 
@@ -100,7 +101,7 @@ def refuse_other_types(precision: str, task: Task, model: keras.Model) -> None:
     """
     if precision == "float32":
         return
-    inputs = task.dataset.validation.x[:1] * np.float32(task.preprocessing.factor) + task.preprocessing.offset
+    inputs = task.preprocessing.inputs(tf.constant(task.dataset.validation.x[:1]))
     try:
         with computing_in(model, precision):
             model(inputs, training=False)
@@ -159,15 +160,12 @@ def other_sparsity(prune: Prune, found: float) -> str | None:
     return f"this spiral ends at a sparsity of about {found:.4f} in all: {why}"
 
 
-def measured(task: Task, head: Head) -> Mapping[str, float]:
-    """Return the metrics that a model with ``head`` gets on validation, of a model that says nothing."""
-    split = task.dataset.validation
-    labels = task.labels(split, head)
-    outputs = task.outputs if labels.ndim == 1 else labels.shape[-1]
-    return head.metrics(np.zeros((len(labels), outputs), np.float32), labels, split.weight)
+def measured(task: Task, head: Head) -> Sequence[str]:
+    """Return the names of what is measured of a model with ``head``."""
+    return head.measures(task.labels(task.dataset.validation, head))
 
 
-def refuse_unknown_monitor(recipe: Recipe, metrics: Mapping[str, float]) -> None:
+def refuse_unknown_monitor(recipe: Recipe, metrics: Collection[str]) -> None:
     """Check that the guard watches a metric these labels have.
 
     Raises:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from spiral_cli.evaluate import Evaluator
 from spiral_cli.guard import Row, monitor_mode
 from spiral_cli.recipe import Recipe
 from spiral_cli.recipe.schema import Distill
-from spiral_cli.tasks.classification import Head
+from spiral_cli.tasks.head import Head
 from spiral_cli.tasks.task import Task
 from spiral_cli.training.mapped import mapped
 
@@ -71,31 +72,33 @@ class Footprint:
         return self.disk_bytes > 0
 
 
-def footprint(distill: Distill, rounds: int, rows: int, outputs: int, exclusive: bool) -> Footprint:
+def footprint(distill: Distill, rounds: int, rows: int, shape: tuple[int, ...], exclusive: bool) -> Footprint:
     """Return what `Lessons` will store in a run of so many ``rounds`` if all are accepted.
 
     Args:
         distill: the recipe's.
         rounds: of the schedule.
         rows: of the training inputs, every view counted.
-        outputs: of a model.
+        shape: of a model's output for one row.
         exclusive: classes exclude each other.
     """
     if distill.targets == "online":
         return Footprint(0, 0, None)
     teachers = 1 if distill.teacher == "original" else rounds  # all but the last student may teach
     at_once = teachers if distill.teacher == "ensemble" else 1
-    if fit_in_memory(distill, at_once, rows, outputs):
-        return Footprint(4 * teachers * rows * outputs, 0, None)
+    numbers = rows * math.prod(shape)
+    if fit_in_memory(distill, at_once, numbers):
+        return Footprint(4 * teachers * numbers, 0, None)
+    *places, outputs = shape
     kept = kept_outputs(distill, outputs, exclusive)
-    a_row = 2 * outputs if kept is None else kept * (2 + (2 if outputs <= 1 << 16 else 4)) + 2
+    a_place = 2 * outputs if kept is None else kept * (2 + (2 if outputs <= 1 << 16 else 4)) + 2
     means = at_once > 1  # beside every member, which is stored whole
-    return Footprint(0, teachers * rows * (a_row + (2 * outputs if means else 0)), kept)
+    return Footprint(0, teachers * rows * math.prod(places) * (a_place + (2 * outputs if means else 0)), kept)
 
 
-def fit_in_memory(distill: Distill, teachers: int, rows: int, outputs: int) -> bool:
-    """Say whether the float32 outputs of so many teachers stay in memory."""
-    return 4 * teachers * rows * outputs <= distill.memory_gb * 1e9
+def fit_in_memory(distill: Distill, teachers: int, numbers: int) -> bool:
+    """Say whether so many float32 numbers of each of so many teachers stay in memory."""
+    return 4 * teachers * numbers <= distill.memory_gb * 1e9
 
 
 def kept_outputs(distill: Distill, outputs: int, exclusive: bool) -> int | None:
@@ -134,7 +137,8 @@ class Lessons:
             numbers: whose they are; 0 is the original teacher, else rounds.
             take: gives one of them, until the next is taken: accepted students share one model.
         """
-        if not fit_in_memory(self.distill, len(numbers), len(self.task.train_inputs), self.task.outputs):
+        of_each = len(self.task.train_inputs) * math.prod(self.task.output_shape)
+        if not fit_in_memory(self.distill, len(numbers), of_each):
             return self._on_disk(numbers, take)
         for number in numbers:
             if number not in self.known:
@@ -159,7 +163,7 @@ class Lessons:
 
     def _kept(self, head: Head) -> int | None:
         """Return how many of a row's logits are kept, or None for all."""
-        return kept_outputs(self.distill, self.task.outputs, head.exclusive)
+        return kept_outputs(self.distill, self.task.output_shape[-1], head.exclusive)
 
     def _file(self, models: Sequence[str], blocks: Iterator[np.ndarray], kept: int | None) -> Mapping[str, np.ndarray]:
         """Return the arrays of ``blocks`` (…, outputs) mapped from their folder."""
@@ -180,7 +184,7 @@ class Lessons:
         """Return what tells the training inputs from others: the images, and how views of them are made."""
         data, preprocessing = self.task.recipe.data, self.task.preprocessing
         views = [data.augment, self.task.views, self.task.recipe.seed] if data.augment else []
-        return [self.task.dataset.fingerprint(), preprocessing.to_json(), views]
+        return [self.task.dataset.fingerprint(), asdict(preprocessing), views]
 
 
 def model_digest(teacher: Evaluator) -> str:

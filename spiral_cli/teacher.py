@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
-from spiral_cli.data.preprocessing import few
 from spiral_cli.errors import RunMismatchError, UsageError
 from spiral_cli.evaluate import Evaluator
 from spiral_cli.events import Listener, Notice, StageDone
@@ -19,8 +17,6 @@ from spiral_cli.models.load import compiled_loss, load_model
 from spiral_cli.recipe import Recipe
 from spiral_cli.recipe.digest import teacher_digest
 from spiral_cli.run import Ledger, RunFolder, atomic_path
-from spiral_cli.tasks.classification import near_chance
-from spiral_cli.tasks.suspects import suspects
 from spiral_cli.tasks.task import Task
 from spiral_cli.training.build import make_stage, teacher_program
 from spiral_cli.training.checkpoint import remove_states
@@ -30,7 +26,6 @@ from spiral_cli.training.resume import Curve
 from spiral_cli.training.saving import save_model
 from spiral_cli.training.writer import Writer
 
-SUSPECT_SAMPLE = 1000
 CROSSENTROPIES = ("sparsecategoricalcrossentropy", "categoricalcrossentropy", "binarycrossentropy")
 
 
@@ -184,27 +179,6 @@ def refuse_guessing(evaluator: Evaluator, metrics: Mapping[str, float]) -> None:
     Raises:
         UsageError: it is; the message names what would make it right, or what to look at.
     """
-    task, head = evaluator.task, evaluator.head
-    classes = len(task.preprocessing.classes) if head.exclusive else 2
-    if not near_chance(metrics["balanced_accuracy"], classes):
-        return
-    reasons: list[str] = []
-    labels = task.labels(task.dataset.validation, head)
-    if head.exclusive or labels.shape[-1] == 1:
-        y = labels if labels.ndim == 1 else (labels.argmax(-1) if head.exclusive else labels[:, 0])
-
-        def predict(inputs: np.ndarray) -> np.ndarray:
-            logits = head.logits(evaluator.model(inputs, training=False)).numpy()
-            return logits.argmax(-1) if head.exclusive else (logits[:, 0] > 0).astype(np.int64)
-
-        sample = slice(0, few(task.preprocessing.input_shape, SUSPECT_SAMPLE))
-        reasons = suspects(predict, task.dataset.validation.x[sample], y[sample].astype(np.int64), task.preprocessing)
-    hint = "; ".join(reasons) or (
-        "suspects: data.scale (the range of values it was trained on), the order of data.classes, "
-        "the number or order of channels, too few teacher.epochs"
-    )
-    raise UsageError(
-        f"the teacher is hardly better than guessing: balanced accuracy {metrics['balanced_accuracy']:.3f} on "
-        f"validation, {1 / classes:.3f} is chance; nothing can be learnt from it. Where it is good elsewhere, "
-        f"the recipe feeds it wrongly ({hint})"
-    )
+    doubt = evaluator.task.doubt(evaluator.model, evaluator.head, metrics)
+    if doubt is not None:
+        raise UsageError(f"the teacher is hardly better than guessing: {doubt}")

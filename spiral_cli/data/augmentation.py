@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from spiral_cli.data.pipeline import Augment
-from spiral_cli.data.preprocessing import stored_range
+from spiral_cli.data.pixels import stored_range
 from spiral_cli.data.stream import Images
 from spiral_cli.errors import UsageError
 from spiral_cli.hooks import hooked

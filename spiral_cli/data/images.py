@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spiral_cli.data.preprocessing import RANGES
+from spiral_cli.data.pixels import RANGES
 from spiral_cli.errors import MissingError
 
 # Luminance of red, green and blue (ITU-R BT.601, as Pillow's "L").

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from spiral_cli.data.builder import call_data_builder
 from spiral_cli.data.images import check_scale, convert_channels, resize, standard_images
 from spiral_cli.data.labels import Labels, class_weights, read_labels
-from spiral_cli.data.preprocessing import Preprocessing, scaling
+from spiral_cli.data.pixels import Pixels, scaling
 from spiral_cli.data.raw import Arrays, Raw, stated_size
 from spiral_cli.data.splits import Dataset, Split, complete
 from spiral_cli.data.stratify import subset
@@ -36,21 +36,49 @@ def load_dataset(settings: Data, seed: int) -> Dataset:
     """
     raw = read_raw(settings)
     parts = {part: check_arrays(arrays, settings.scale, part) for part, arrays in raw.parts().items()}
-    y = {part: arrays.y for part, arrays in parts.items()}
-    labels = read_labels(y, settings.labels, raw.classes, settings.classes)
-    parts = {part: replace(arrays, y=labels.y[part]) for part, arrays in parts.items()}
-    stated = settings.validation
-    fraction = Data.model_fields["validation"].default if isinstance(stated, str) else stated
-    parts = complete(parts, fraction, seed)
-    if settings.subset is not None:
-        parts["train"] = parts["train"].take(subset(parts["train"].y, settings.subset, seed))
+    parts, labels = labelled(parts, raw.classes, settings, seed)
     parts = held(parts, settings)
     splits = {part: prepare(arrays, settings) for part, arrays in parts.items()}
     check_alike(splits)
-    train = splits["train"]
-    train = replace(train, weight=train.weight * class_weights(labels, train.y, settings.class_weights))
-    told = describe(train, labels, settings.scale)
-    return Dataset(train, splits["validation"], splits["test"], labels.kind, told)
+    told = describe(splits["train"], labels, settings.scale)
+    return Dataset(splits["train"], splits["validation"], splits["test"], labels.kind, told)
+
+
+def labelled(
+    parts: Mapping[str, Arrays], own: Sequence[str] | None, settings: Data, seed: int
+) -> tuple[dict[str, Arrays], Labels]:
+    """Return train, validation and test with class labels of one form, and these labels.
+
+    Args:
+        parts: what a set ships, with weights.
+        own: its class names, where it has some.
+        settings: the recipe's.
+        seed: of the choice of examples.
+
+    Raises:
+        MissingError, UsageError: labels that do not fit, or a part that would be empty.
+    """
+    labels = read_labels({part: arrays.y for part, arrays in parts.items()}, settings.labels, own, settings.classes)
+    parts = divided({part: replace(arrays, y=labels.y[part]) for part, arrays in parts.items()}, settings, seed)
+    train = parts["train"]
+    assert train.weight is not None
+    weight = train.weight * class_weights(labels, train.y, settings.class_weights)
+    return {**parts, "train": replace(train, weight=weight)}, labels
+
+
+def divided(parts: Mapping[str, Arrays], settings: Data, seed: int) -> dict[str, Arrays]:
+    """Return train, validation and test: missing parts are carved from train, of which ``data.subset`` may be left.
+
+    Raises:
+        MissingError, UsageError: a part would be empty.
+    """
+    stated = settings.validation
+    fraction = Data.model_fields["validation"].default if isinstance(stated, str) else stated
+    complete_parts = complete(parts, fraction, seed)
+    if settings.subset is not None:
+        train = complete_parts["train"]
+        complete_parts["train"] = train.take(subset(train.y, settings.subset, seed))
+    return complete_parts
 
 
 def read_raw(settings: Data) -> Raw:
@@ -134,8 +162,8 @@ def check_alike(splits: Mapping[str, Split]) -> None:
         )
 
 
-def describe(train: Split, labels: Labels, scale: str) -> Preprocessing:
+def describe(train: Split, labels: Labels, scale: str) -> Pixels:
     """Return what the model must be told of its input."""
     height, width, channels = train.x.shape[1:]
     factor, offset = scaling(train.x.dtype, scale)
-    return Preprocessing((height, width, channels), labels.classes, scale, factor, offset)
+    return Pixels((height, width, channels), labels.classes, scale, factor, offset)

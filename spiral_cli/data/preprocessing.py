@@ -1,63 +1,86 @@
-"""How stored images become the model's input; kept beside the student as `preprocessing.json`."""
+"""How stored rows become a model's inputs; kept beside the student as `preprocessing.json`.
+
+Every kind of data has a class of its own: `pixels.Pixels`, `tokens.Tokens`, …
+"""
 
 from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeAlias
 
 import numpy as np
 
 from spiral_cli.errors import MissingError
 
-# The range of values a model expects, by the recipe's name for it.
-RANGES = {"0-255": (0.0, 255.0), "0-1": (0.0, 1.0), "-1-1": (-1.0, 1.0)}
+if TYPE_CHECKING:  # data are read without TensorFlow
+    import tensorflow as tf
+
 AT_ONCE = 2**22  # numbers: 16 MiB of inputs
+TASK = "task"  # the key of `preprocessing.json` that says whose it is
+ModelInputs: TypeAlias = "tf.Tensor | list[tf.Tensor]"
 
 
-@dataclass(frozen=True)
-class Preprocessing:
-    """What a model expects of its input: model input = x * factor + offset.
+class Preprocessing(Protocol):
+    """What a model is given, as a frozen dataclass of plain data.
 
     Attributes:
-        input_shape: (height, width, channels).
-        classes: names in the order of the model's outputs.
-        scale: the recipe's `data.scale`.
-        factor, offset: from stored values to that scale.
+        input_shape: of one stored row.
+        classes: what the numbers along the outputs' last axis stand for: classes, characters, pieces.
     """
 
-    input_shape: tuple[int, int, int]
-    classes: tuple[str, ...]
-    scale: str
-    factor: float
-    offset: float
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
-    def to_json(self) -> str:
-        """Return the text of `preprocessing.json`."""
-        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Of one stored row."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the numbers along the outputs' last axis stand for."""
+
+    def inputs(self, stored: tf.Tensor, cut: tf.Tensor | None = None) -> ModelInputs:
+        """Turn stored rows (batch, …) into what the model takes, where some have any length cut to ``cut``."""
+
+    def differences(self, other: Self) -> list[str]:
+        """Return a sentence for everything in which ``other`` is not the same, and the recipe's keys that say it."""
 
     @classmethod
-    def from_json(cls, text: str) -> Preprocessing:
-        """Read the text of `preprocessing.json`.
+    def read(cls, facts: Mapping[str, Any]) -> Self:
+        """Return what `asdict` gave; raises KeyError, TypeError or ValueError where it did not."""
 
-        Raises:
-            MissingError: the text is not what `to_json` writes.
-        """
-        try:
-            facts = json.loads(text)
-            height, width, channels = (int(size) for size in facts["input_shape"])
-            return cls(
-                input_shape=(height, width, channels),
-                classes=tuple(str(name) for name in facts["classes"]),
-                scale=str(facts["scale"]),
-                factor=float(facts["factor"]),
-                offset=float(facts["offset"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise MissingError(
-                f"preprocessing.json cannot be used ({type(error).__name__}: {error}); it needs input_shape "
-                "[height, width, channels], classes, scale, factor and offset, as spiral wrote them"
-            ) from error
+
+def to_json(task: str, preprocessing: Preprocessing) -> str:
+    """Return the text of `preprocessing.json`."""
+    return json.dumps({TASK: task, **asdict(preprocessing)}, indent=2, ensure_ascii=False) + "\n"
+
+
+def from_json(text: str) -> Preprocessing:
+    """Read the text of `preprocessing.json`.
+
+    Raises:
+        MissingError: the text is not what `to_json` writes.
+    """
+    from spiral_cli.registry import tasks
+
+    try:
+        facts = json.loads(text)
+        task = tasks.get(facts.pop(TASK, "image_classification"))  # which none named before there were others
+        return task.preprocessing_type.read(facts)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise MissingError(
+            f"preprocessing.json cannot be used ({type(error).__name__}: {error}); it must be as spiral wrote it"
+        ) from error
+
+
+def model_inputs(stored: np.ndarray, preprocessing: Preprocessing) -> tuple[np.ndarray, ...]:
+    """Return stored rows (n, …) as the model sees them: one array for each of its inputs, in order."""
+    import tensorflow as tf
+
+    inputs = preprocessing.inputs(tf.constant(stored))
+    return tuple(one.numpy() for one in (inputs if isinstance(inputs, list) else [inputs]))
 
 
 def few(shape: tuple[int, ...], most: int) -> int:
@@ -66,19 +89,3 @@ def few(shape: tuple[int, ...], most: int) -> int:
     What a convolutional network keeps in between is some ten times its input.
     """
     return max(1, min(most, AT_ONCE // math.prod(shape)))
-
-
-def scaling(dtype: np.dtype, scale: str) -> tuple[float, float]:
-    """Return (factor, offset) from stored values to ``scale``.
-
-    uint8 holds 0 to 255 and is mapped onto the scale; floats are in the scale already.
-    """
-    if dtype != np.uint8:
-        return 1.0, 0.0
-    low, high = RANGES[scale]
-    return (high - low) / 255.0, low
-
-
-def stored_range(dtype: np.dtype, scale: str) -> tuple[float, float]:
-    """Return the (lowest, highest) value of images as they are stored."""
-    return RANGES["0-255" if dtype == np.uint8 else scale]

@@ -22,17 +22,20 @@ class Split:
     """One part of a dataset.
 
     Attributes:
-        x: (n, height, width, channels), uint8 or float32, as stored; scaled in the training step.
-            In memory, or a `Stream` that is read in every epoch.
-        y: (n,) int64 class index, 0 or 1 for binary labels; (n, classes) float32 for one-hot and multi-label.
+        x: rows (n, …) of numbers as stored; the training step makes model inputs of them. Images
+            (n, height, width, channels) uint8 or float32 may be a `Stream` that is read in every epoch.
+        y: of classes (n,) int64, 0 or 1 for binary labels; (n, classes) float32 for one-hot and
+            multi-label; whatever another task makes of its labels.
         weight: (n,) float32 sample weight; in train times the class weight.
         known_as: digest of the `Stream` that ``x`` was read from, or None.
+        lengths: (n, parts) int32, how much of each part of a row is not padding, where rows are padded.
     """
 
     x: Images
     y: np.ndarray
     weight: np.ndarray
     known_as: bytes | None = None
+    lengths: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from spiral_cli.data.preprocessing import Preprocessing
+from spiral_cli.data.preprocessing import model_inputs
 from spiral_cli.evaluate import Evaluator
 from spiral_cli.events import Listener
 from spiral_cli.export.apart import Apart
@@ -76,8 +76,3 @@ class Chosen:
         train = task.dataset.train.x
         rows = np.random.default_rng((task.recipe.seed, 5)).permutation(len(train))[:count]
         return self.apart.stored("samples", model_inputs(train[np.sort(rows)], task.preprocessing))
-
-
-def model_inputs(x: np.ndarray, preprocessing: Preprocessing) -> tuple[np.ndarray, ...]:
-    """Return stored inputs (n, …) as the model sees them, in its order: here one, scaled."""
-    return (x.astype(np.float32) * np.float32(preprocessing.factor) + np.float32(preprocessing.offset),)

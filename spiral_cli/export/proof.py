@@ -12,16 +12,17 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from spiral_cli.data.pipeline import batches
-from spiral_cli.data.preprocessing import few
+from spiral_cli.data.pipeline import Inputs, batches
+from spiral_cli.data.preprocessing import few, model_inputs
 from spiral_cli.errors import ExportError
-from spiral_cli.evaluate import bytes_on_disk
-from spiral_cli.export.artifact import Chosen, model_inputs
+from spiral_cli.evaluate import bytes_on_disk, finite
+from spiral_cli.export.artifact import Chosen
 from spiral_cli.export.zeros import zeros_kept
 from spiral_cli.guard import drop, monitor_mode, within_budget
 from spiral_cli.models.flat import flat
 from spiral_cli.pruning.prunable import find_prunable
 from spiral_cli.runtimes.session import Arrays, Session, first_line, open_model
+from spiral_cli.tasks.head import Said
 from spiral_cli.timing import seconds
 from spiral_cli.training.predict import Predictor
 
@@ -79,17 +80,16 @@ class Proof:
         """
         evaluator = self.chosen.evaluator
         task, head, test = evaluator.task, evaluator.head, evaluator.task.dataset.test
-        outputs = self._run(session)
-        if broken := int(np.count_nonzero(~finite(outputs))):
+        outputs = self._run(session, test.x)
+        if broken := int(np.count_nonzero(~np.all([finite(one) for one in outputs], axis=0))):
             raise Unfit(f"it gives NaN or infinity for {broken} of {len(test.x)} test examples")
-        ours, theirs = (head.logits(tf.constant(one[0])).numpy() for one in (self._wanted, outputs))
-        decide = (lambda z: z.argmax(-1)) if head.exclusive else (lambda z: z > 0)
-        wanted, metrics = (head.metrics(one, task.labels(test, head), test.weight) for one in (ours, theirs))
+        theirs = head.say(lambda x: self._logits(outputs if x is test.x else self._run(session, x)), test.x)
+        wanted, metrics = (head.metrics(said, task.labels(test, head), test.weight) for said in (self._said, theirs))
         guard = task.recipe.guard
         lost = drop(wanted[guard.monitor], metrics[guard.monitor], monitor_mode(guard.monitor, guard.mode))
         facts = {
             "metrics": {"test": metrics},
-            "agreement": float(np.mean(decide(ours) == decide(theirs))),
+            "agreement": head.agreement(self._said, theirs),
             "max_abs_diff": max(float(np.max(np.abs(a - b))) for a, b in zip(self._wanted, outputs, strict=True)),
             "drop": lost,
         }
@@ -103,21 +103,29 @@ class Proof:
         forward, task = flat(self.chosen.model), self.chosen.evaluator.task
         return tuple(Predictor(lambda x: list(forward(x)), task.preprocessing)(task.dataset.test.x))
 
-    def _run(self, session: Session) -> Arrays:
-        """Return a file's outputs on the test part.
+    @cached_property
+    def _said(self) -> Said:
+        """What the student says of the test part."""
+        return self.chosen.evaluator.said(self.chosen.evaluator.task.dataset.test)
+
+    def _logits(self, outputs: Arrays) -> np.ndarray:
+        return self.chosen.evaluator.head.logits(tf.constant(outputs[0])).numpy()
+
+    def _run(self, session: Session, x: Inputs) -> Arrays:
+        """Return a file's outputs on stored rows.
 
         Raises:
             Unfit: it does not run.
         """
         try:
-            columns = zip(*self._blocks(session), strict=True)
+            columns = zip(*self._blocks(session, x), strict=True)
             return tuple(np.concatenate(column) for column in columns)
         except Exception as error:  # each runtime has its own
             raise Unfit(f"{session.runtime} cannot run it ({first_line(error)})") from error
 
-    def _blocks(self, session: Session) -> Iterator[Arrays]:
+    def _blocks(self, session: Session, x: Inputs) -> Iterator[Arrays]:
         task = self.chosen.evaluator.task
-        for block, count in batches(task.dataset.test.x, few(task.preprocessing.input_shape, BATCH)):
+        for block, count in batches(x, few(task.preprocessing.input_shape, BATCH)):
             outputs = session.run(model_inputs(block, task.preprocessing))
             yield tuple(output[:count] for output in outputs)
 
@@ -138,11 +146,6 @@ class Proof:
             "teacher_bytes": bytes_on_disk(teacher)[0] if teacher is not None else None,
             "teacher_latency_ms": milliseconds[1] if teacher is not None else None,
         }
-
-
-def finite(outputs: Arrays) -> np.ndarray:
-    """Say of each example (n,) whether all its outputs are finite numbers."""
-    return np.all([np.isfinite(one).reshape(len(one), -1).all(axis=-1) for one in outputs], axis=0)
 
 
 def latencies(sessions: Sequence[Session], inputs: Arrays) -> list[float]:

@@ -12,11 +12,12 @@ from typing import Any
 import keras
 
 from spiral_cli import registry
+from spiral_cli.data.preprocessing import model_inputs
 from spiral_cli.errors import DiskFullError, InterruptedRun
 from spiral_cli.evaluate import Evaluator
 from spiral_cli.events import Listener, Notice
 from spiral_cli.export.apart import Apart
-from spiral_cli.export.artifact import Chosen, model_inputs
+from spiral_cli.export.artifact import Chosen
 from spiral_cli.export.proof import Proof, Unfit, failed
 from spiral_cli.run import Ledger, RunFolder, atomic_path, files_in, remove
 from spiral_cli.runtimes.session import first_line

@@ -8,6 +8,7 @@ import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -71,8 +72,10 @@ def explain(error: Exception, plugins: str = "in plugins") -> str:
     return f"{type(error).__name__}: {first}; save the model again by model.save('model.keras') in Keras 3"
 
 
-def build_from(builder: str, input_shape: tuple[int, int, int], outputs: int) -> keras.Model:
-    """Call ``package.module:function`` with (input_shape, outputs), or with nothing if it takes nothing.
+def build_from(builder: str, arguments: tuple[Any, ...]) -> keras.Model:
+    """Call ``package.module:function`` with ``arguments``, or with nothing if it takes nothing.
+
+    ``arguments`` are a task's: the shape of the input, the number of outputs and, of tokens, how many there are.
 
     What it returns computes in float32, as a loaded file does.
 
@@ -82,10 +85,11 @@ def build_from(builder: str, input_shape: tuple[int, int, int], outputs: int) ->
     function = resolve(builder, "builder")
     try:
         signature = inspect.signature(function)
-        arguments = (input_shape, outputs) if signature.parameters else ()
+        arguments = arguments if signature.parameters else ()
         signature.bind(*arguments)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"builder: {builder} must take (input_shape, outputs) or no arguments ({error})") from error
+        names = ", ".join(("input_shape", "outputs", "vocabulary")[: len(arguments)])
+        raise UsageError(f"builder: {builder} must take ({names}) or no arguments ({error})") from error
     try:
         model = function(*arguments)
     except Exception as error:

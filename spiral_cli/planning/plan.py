@@ -62,7 +62,7 @@ def plan(recipe: Recipe, run: RunFolder, *, control: Control, trial: bool = True
     fit = fit_student(recipe, task, teacher, student)
     densities = [1.0 - sparsity for sparsity in sparsities(recipe.prune.schedule)]
     rows = task.views * len(task.dataset.train.y)
-    kept = footprint(recipe.distill, len(densities), rows, task.outputs, fit.head.exclusive)
+    kept = footprint(recipe.distill, len(densities), rows, task.output_shape, fit.head.exclusive)
     channels, packed = recipe.prune.granularity == "channel", recipe.export.packed
     values = packed.bits if packed.values == "shared" else 8 * FLOAT32
     students: list[keras.Model] = []

@@ -28,7 +28,6 @@ from spiral_cli.timing import seconds
 from spiral_cli.training.build import make_stage, teacher_program
 from spiral_cli.training.control import Control
 from spiral_cli.training.loop import Stage, next_length
-from spiral_cli.training.plan import epoch_rows
 from spiral_cli.training.program import Program
 from spiral_cli.turn import make_cut, round_stage
 
@@ -162,7 +161,7 @@ def stage_parts(program: Program, stage: Stage) -> tuple[float, float]:
     plain = pace(program, stage, 0)
     tail = np.flatnonzero(stage.gains)  # steps with a running average are a program of their own
     averaged = pace(program, stage, int(tail[0])) if len(tail) else Pace(0.0, plain.step)
-    rows, _ = epoch_rows(stage.count, stage.batch_size, stage.key, 0, stage.views)
+    rows, _ = stage.epoch(0)
     again = seconds(partial(program.recalibrate, rows))
     steps = len(stage.rates) - len(tail)
     return plain.compile + averaged.compile, steps * plain.step + len(tail) * averaged.step + again
@@ -179,7 +178,7 @@ def pace(program: Program, stage: Stage, at: int) -> Pace:
         stage: whose rates, strengths and gains the steps have.
         at: a step of the stage.
     """
-    rows, valid = epoch_rows(stage.count, stage.batch_size, stage.key, 0, stage.views)
+    rows, valid = stage.epoch(0)
     fed = program.feed(rows)
     chunks: list[float] = []  # seconds of one of their steps
     position, length, spent = 0, 1, 0.0
@@ -218,18 +217,17 @@ def measuring(evaluator: Evaluator) -> float:
 def stand_ins(bench: Workbench, footprint: Footprint) -> dict[str, np.ndarray]:
     """Return targets of the right shapes, in memory or mapped from disk as they would be; their values are zeros."""
     folder = bench.run.root
-    rows, outputs = len(bench.task.train_inputs), bench.task.outputs
+    rows, (*places, outputs) = len(bench.task.train_inputs), bench.task.output_shape
     targets: dict[str, np.ndarray] = {}
     if bench.recipe.distill.targets == "cached" and not footprint.on_disk:
-        targets["logits"] = np.zeros((rows, outputs), np.float32)
+        targets["logits"] = np.zeros((rows, *places, outputs), np.float32)
     elif bench.recipe.distill.targets == "cached":
-        width = footprint.kept or outputs
-        shapes = {"logits": (rows, width)} if not footprint.kept else {INDICES: (rows, width), VALUES: (rows, width)}
-        for number, (name, shape) in enumerate(shapes.items()):
+        shape = (rows, *places, footprint.kept or outputs)
+        for number, name in enumerate((INDICES, VALUES) if footprint.kept else ("logits",)):
             kind = np.uint16 if name == INDICES else np.float16
             targets[name] = np.memmap(folder / f"{number}.bin", kind, "w+", shape=shape)
         if footprint.kept:
-            targets[REST] = np.memmap(folder / "rest.bin", np.float16, "w+", shape=(rows,))
+            targets[REST] = np.memmap(folder / "rest.bin", np.float16, "w+", shape=shape[:-1])
     hints = bench.program.objective.hints
     targets.update({f"energy/{i}": np.asarray(1.0, np.float32) for i in range(len(hints))})
     if hints and not bench.program.online:

@@ -3,37 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import expit, softmax
 
-from spiral_cli.tasks.classification import Head
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a model says of a split: logits (n, outputs), and the head that reads them."""
-
-    head: Head
-    logits: np.ndarray
-
-    @property
-    def decided(self) -> np.ndarray:
-        """Class indices (n,), or 0/1 of every label (n, labels)."""
-        if self.head.exclusive:
-            return self.logits.argmax(axis=-1)
-        labels = (self.logits > 0).astype(np.int64)
-        return labels[:, 0] if labels.shape[-1] == 1 else labels
-
-    @property
-    def confidence(self) -> np.ndarray:
-        """The probability (n,) it gives its decision; of several labels that of the least certain one."""
-        logits = self.logits.astype(np.float64)
-        if self.head.exclusive:
-            return softmax(logits, axis=-1).max(axis=-1)
-        return expit(np.abs(logits)).min(axis=-1)
+from spiral_cli.tasks.classification import Head, Said
 
 
 def truth(labels: np.ndarray, head: Head) -> np.ndarray:

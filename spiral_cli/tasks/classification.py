@@ -7,8 +7,11 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 import tensorflow as tf
+from scipy.special import expit, softmax
 
+from spiral_cli.data.pipeline import Inputs
 from spiral_cli.errors import UsageError
+from spiral_cli.tasks.head import DistillationLoss, Forward
 
 CHANCE_MARGIN = 0.1
 
@@ -54,7 +57,26 @@ class Head:
             return tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits)
         return tf.nn.softmax_cross_entropy_with_logits(y, logits)
 
-    def metrics(self, logits: np.ndarray, y: np.ndarray, weight: np.ndarray) -> dict[str, float]:
+    def distillation_loss(
+        self, loss: DistillationLoss, logits: tf.Tensor, taught: tf.Tensor, temperature: float, y: tf.Tensor
+    ) -> tf.Tensor:
+        """Return ``loss`` (batch,) of logits (batch, outputs) against a teacher's."""
+        return loss(logits, taught, temperature, self.exclusive)
+
+    def say(self, forward: Forward, x: Inputs) -> Said:
+        """Return what a model says of stored rows ``x``."""
+        return Said(self, forward(x))
+
+    def measures(self, y: np.ndarray) -> tuple[str, ...]:
+        """Return the names of the metrics there are for labels ``y``."""
+        several = not self.exclusive and y.shape[-1] > 1
+        return ("accuracy", "balanced_accuracy", "f1", "loss", *(("exact_match",) if several else ()))
+
+    def agreement(self, ours: Said, theirs: Said) -> float:
+        """Return the fraction of decisions in which two models agree."""
+        return float(np.mean(ours.decided == theirs.decided))
+
+    def metrics(self, said: Said, y: np.ndarray, weight: np.ndarray) -> dict[str, float]:
         """Measure logits (n, outputs) against labels (n,) or (n, outputs) weighted by (n,).
 
         Returns:
@@ -62,6 +84,7 @@ class Head:
             cross-entropy. With several labels per example, accuracy is the mean over labels and
             ``exact_match`` counts examples with every label right.
         """
+        logits = said.logits
         losses = self.task_loss(tf.constant(logits), tf.constant(y)).numpy()
         measured = {"loss": float(np.average(losses, weights=weight))}
         if self.exclusive:
@@ -71,6 +94,30 @@ class Head:
         if y.shape[-1] == 1:
             return measured | class_metrics(y[:, 0].astype(np.int64), decided[:, 0], weight)
         return measured | label_metrics(y.astype(np.int64), decided, weight)
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a model says of a split: logits (n, outputs), and the head that reads them."""
+
+    head: Head
+    logits: np.ndarray
+
+    @property
+    def decided(self) -> np.ndarray:
+        """Class indices (n,), or 0/1 of every label (n, labels)."""
+        if self.head.exclusive:
+            return self.logits.argmax(axis=-1)
+        labels = (self.logits > 0).astype(np.int64)
+        return labels[:, 0] if labels.shape[-1] == 1 else labels
+
+    @property
+    def confidence(self) -> np.ndarray:
+        """The probability (n,) it gives its decision; of several labels that of the least certain one."""
+        logits = self.logits.astype(np.float64)
+        if self.head.exclusive:
+            return softmax(logits, axis=-1).max(axis=-1)
+        return expit(np.abs(logits)).min(axis=-1)
 
 
 def class_metrics(truth: np.ndarray, decided: np.ndarray, weight: np.ndarray) -> dict[str, float]:

@@ -13,85 +13,61 @@ from spiral_cli.data import Split, load_dataset
 from spiral_cli.data.load import streamed
 from spiral_cli.data.picture import data_uri
 from spiral_cli.data.pipeline import Inputs, Views, materialised
-from spiral_cli.data.preprocessing import few, stored_range
+from spiral_cli.data.pixels import Pixels, stored_range
+from spiral_cli.data.preprocessing import few
 from spiral_cli.models.application import application
-from spiral_cli.models.load import build_from, load_model
 from spiral_cli.recipe.schema import Recipe, Student, Teacher
-from spiral_cli.tasks.answers import Said, disagreements, named, paired, recalls, said, truth
-from spiral_cli.tasks.classification import Head, read_head
+from spiral_cli.tasks.classification import Head
+from spiral_cli.tasks.classifier import Classifier
+from spiral_cli.tasks.suspects import suspects
 
-HEAD_SAMPLE = 256
+SUSPECT_SAMPLE = 1000
 
 
-@registry.tasks.register("image_classification", metrics=("accuracy", "balanced_accuracy", "f1", "loss", "exact_match"))
-class ImageClassification:
+@registry.tasks.register(
+    "image_classification",
+    data="images",
+    metrics=("accuracy", "balanced_accuracy", "f1", "loss", "exact_match"),
+)
+class ImageClassification(Classifier):
     """Say which class, or which labels, an image shows."""
 
+    preprocessing: Pixels
+    preprocessing_type = Pixels
+
     def __init__(self, recipe: Recipe) -> None:
-        self.recipe = recipe
-        self.dataset = load_dataset(recipe.data, recipe.seed)
-        self.preprocessing = self.dataset.preprocessing
+        super().__init__(recipe, load_dataset(recipe.data, recipe.seed))
 
     def build_model(self, spec: Teacher | Student) -> keras.Model:
-        """Return the model ``spec`` names: loaded, or with fresh weights from Keras' global seed.
-
-        Raises:
-            MissingError: a file is missing or cannot be used.
-            UsageError: the model cannot be built for these data.
-        """
-        shape, outputs = self.preprocessing.input_shape, self.outputs
-        if spec.path is not None:
-            return load_model(spec.path)
-        if spec.builder is not None:
-            return build_from(spec.builder, shape, outputs)
+        """Return the model ``spec`` names, as `Classifier.build_model`; a network of `keras.applications` too."""
         if spec.application is not None:
+            shape, outputs = self.model_arguments
             return application(spec.application, shape, outputs, getattr(spec, "weights", None))
-        return registry.models.get(spec.model or "same")(shape, outputs)
+        return super().build_model(spec)
 
-    @property
-    def outputs(self) -> int:
-        """How many outputs a model for these data needs."""
-        return 1 if self.dataset.labels == "binary" else len(self.preprocessing.classes)
+    def hint(self, model: keras.Model, head: Head) -> str:
+        """Return what to look at where a teacher guesses: readings of the images under which it does not."""
+        labels = self.labels(self.dataset.validation, head)
+        reasons: list[str] = []
+        if head.exclusive or labels.shape[-1] == 1:
+            y = labels if labels.ndim == 1 else (labels.argmax(-1) if head.exclusive else labels[:, 0])
 
-    def head(self, model: keras.Model, declared: str = "auto") -> Head:
-        """Return how to read ``model``'s output, as `classification.read_head`."""
-        sample = self.dataset.validation.x[: few(self.preprocessing.input_shape, HEAD_SAMPLE)].astype(np.float32)
-        inputs = sample * self.preprocessing.factor + self.preprocessing.offset
-        return read_head(model, inputs, self.dataset.labels, len(self.preprocessing.classes), declared)
+            def predict(inputs: np.ndarray) -> np.ndarray:
+                logits = head.logits(model(inputs, training=False)).numpy()
+                return logits.argmax(-1) if head.exclusive else (logits[:, 0] > 0).astype(np.int64)
 
-    def labels(self, split: Split, head: Head) -> np.ndarray:
-        """Return labels as `Head.task_loss` reads them: (n,) int32, or (n, outputs) float32."""
-        y = split.y
-        if head.exclusive:
-            return y.astype(np.int32) if y.ndim == 1 else y.astype(np.float32)
-        return y.reshape(len(y), -1).astype(np.float32)
+            sample = slice(0, few(self.preprocessing.input_shape, SUSPECT_SAMPLE))
+            x = self.dataset.validation.x[sample]
+            reasons = suspects(predict, x, y[sample].astype(np.int64), self.preprocessing)
+        return "; ".join(reasons) or (
+            "suspects: data.scale (the range of values it was trained on), the order of data.classes, "
+            "the number or order of channels, too few teacher.epochs"
+        )
 
-    def paired(self, split: Split, teacher: Said, student: Said) -> dict[str, int] | None:
-        """Count the examples that one of the two alone has right, as `answers.paired`."""
-        return paired(self._truth(split, student), teacher, student, split.weight)
-
-    def classes(self, split: Split, teacher: Said, student: Said) -> list[dict[str, Any]]:
-        """Return the recalls of every class, as `answers.recalls`."""
-        return recalls(self._truth(split, student), teacher, student, self.preprocessing.classes)
-
-    def samples(self, split: Split, teacher: Said, student: Said, most: int) -> list[dict[str, Any]]:
-        """Return up to ``most`` images that the two decide differently, those both are surest of first."""
-        names, (low, high) = self.preprocessing.classes, stored_range(split.x.dtype, self.preprocessing.scale)
-        rows = disagreements(teacher, student, most)
-        true = self._truth(split, student)[rows]
-        answers = zip(said(teacher, rows, names), said(student, rows, names), strict=True)
-        return [
-            {
-                "shown": {"kind": "image", "source": data_uri(image, low, high)},
-                "truth": named(label, names),
-                "teacher": theirs,
-                "student": ours,
-            }
-            for image, label, (theirs, ours) in zip(split.x[rows], true, answers, strict=True)
-        ]
-
-    def _truth(self, split: Split, said: Said) -> np.ndarray:
-        return truth(self.labels(split, said.head), said.head)
+    def shown(self, split: Split, rows: np.ndarray) -> list[dict[str, Any]]:
+        """Return the images as ``data:`` addresses."""
+        low, high = stored_range(split.x.dtype, self.preprocessing.scale)
+        return [{"kind": "image", "source": data_uri(image, low, high)} for image in split.x[rows]]
 
     @property
     def views(self) -> int:

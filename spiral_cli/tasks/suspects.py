@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from spiral_cli.data.preprocessing import RANGES, Preprocessing
+from spiral_cli.data.pixels import RANGES, Pixels
 
 CLEARLY_BETTER = 0.2  # of accuracy; anything less could be luck
 Predict = Callable[[np.ndarray], np.ndarray]
 
 
-def suspects(predict: Predict, x: np.ndarray, y: np.ndarray, preprocessing: Preprocessing) -> list[str]:
+def suspects(predict: Predict, x: np.ndarray, y: np.ndarray, preprocessing: Pixels) -> list[str]:
     """Return sentences on what would make the teacher right, the best first; empty if nothing tried does.
 
     Args:

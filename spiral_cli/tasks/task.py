@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import keras
@@ -11,8 +12,7 @@ from spiral_cli.data import Dataset, Split
 from spiral_cli.data.pipeline import Inputs
 from spiral_cli.data.preprocessing import Preprocessing
 from spiral_cli.recipe.schema import Recipe, Student, Teacher
-from spiral_cli.tasks.answers import Said
-from spiral_cli.tasks.classification import Head
+from spiral_cli.tasks.head import Head, Said
 
 
 class Task(Protocol):
@@ -21,16 +21,18 @@ class Task(Protocol):
     Attributes:
         recipe: the recipe it was made from.
         dataset: train, validation and test part.
-        preprocessing: how stored inputs become model inputs.
+        preprocessing: how stored rows become model inputs.
+        preprocessing_type: its class, which reads what was written beside a student.
     """
 
     recipe: Recipe
     dataset: Dataset
     preprocessing: Preprocessing
+    preprocessing_type: type[Preprocessing]
 
     @property
-    def outputs(self) -> int:
-        """How many outputs a model for these data needs."""
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of a model's output for one stored row."""
 
     @property
     def views(self) -> int:
@@ -45,6 +47,9 @@ class Task(Protocol):
 
     def head(self, model: keras.Model, declared: str = "auto") -> Head:
         """Return how to read ``model``'s output; refuse one that does not fit the data."""
+
+    def doubt(self, model: keras.Model, head: Head, metrics: Mapping[str, float]) -> str | None:
+        """Return why a teacher with these validation metrics has nothing to teach, and what to look at, or None."""
 
     def labels(self, split: Split, head: Head) -> np.ndarray:
         """Return labels as the head's task loss reads them."""

@@ -9,8 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from spiral_cli.data.pipeline import Inputs, feed, pipeline
-from spiral_cli.data.preprocessing import Preprocessing
+from spiral_cli.data.preprocessing import ModelInputs, Preprocessing
 
+LENGTH_STEP = 8  # batches are cut to multiples of it: kernels are prepared anew for every shape they meet
 Feed = Iterator[dict[str, tf.Tensor]]
 
 
@@ -22,13 +23,15 @@ class TrainingData:
         x: stored inputs (views · n, …): a tensor on the device, or rows that are read and augmented
             as they come; row ``view * n + example`` is a view of an example.
         y, weight: labels (n, …) and weights (n,), on the device.
-        preprocessing: turns stored values into model inputs.
+        preprocessing: turns stored rows into model inputs.
+        lengths: (n, parts) how much of each part of an example's row is not padding; None where all rows are full.
     """
 
     x: tf.Tensor | Inputs
     y: tf.Tensor
     weight: tf.Tensor
     preprocessing: Preprocessing
+    lengths: np.ndarray | None = None
 
     @property
     def on_device(self) -> bool:
@@ -39,9 +42,16 @@ class TrainingData:
         """Return which examples ``rows`` are views of."""
         return rows % len(self.y) if len(self.x) > len(self.y) else rows
 
-    def scale(self, x: tf.Tensor) -> tf.Tensor:
-        """Turn stored values into model inputs."""
-        return scaled(x, self.preprocessing)
+    def inputs(self, stored: tf.Tensor, cut: tf.Tensor | None = None) -> ModelInputs:
+        """Turn stored rows into model inputs, their parts cut to the lengths ``cut`` (parts,)."""
+        return self.preprocessing.inputs(stored, cut)
+
+    def cuts(self, rows: np.ndarray) -> np.ndarray | None:
+        """Return the lengths (steps, parts) int32 that hold all examples of each of ``rows`` (steps, …)."""
+        if self.lengths is None:
+            return None
+        examples = rows.reshape(len(rows), -1) % len(self.lengths)
+        return cut_lengths(self.lengths[examples].max(axis=1), self.lengths.max(axis=0))
 
     def batches(self, rows: np.ndarray) -> Iterator[tf.Tensor]:
         """Yield the stored inputs (batch, …) of each of ``rows`` (batches, batch)."""
@@ -54,6 +64,6 @@ class TrainingData:
         return feed(None if self.on_device else self.x, rows, beside)
 
 
-def scaled(x: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
-    """Turn stored values into model inputs."""
-    return tf.cast(x, tf.float32) * preprocessing.factor + preprocessing.offset
+def cut_lengths(longest: np.ndarray, most: np.ndarray) -> np.ndarray:
+    """Return ``longest`` (steps, parts) rounded up to few different lengths, none above ``most`` (parts,)."""
+    return np.minimum(-(-longest // LENGTH_STEP) * LENGTH_STEP, most).astype(np.int32)

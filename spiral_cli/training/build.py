@@ -15,7 +15,7 @@ from spiral_cli.distillation.features import pair_layers
 from spiral_cli.pruning.prunable import Prunable
 from spiral_cli.recipe.prune import Pressure as PressureSettings
 from spiral_cli.recipe.schema import Distill, Recipe, Teacher, Train
-from spiral_cli.tasks.classification import Head
+from spiral_cli.tasks.head import Head
 from spiral_cli.tasks.task import Task
 from spiral_cli.training.arrays import TrainingData
 from spiral_cli.training.group_pressure import GroupPressure
@@ -40,6 +40,7 @@ def training_data(task: Task, head: Head) -> TrainingData:
         y=tf.constant(task.labels(train, head)),
         weight=tf.constant(train.weight),
         preprocessing=task.preprocessing,
+        lengths=train.lengths,
     )
 
 
@@ -65,7 +66,7 @@ def make_stage(
         epochs: how often every example is visited.
         kind, title, key: as `Stage`.
     """
-    count = len(task.dataset.train.x)
+    count, lengths = len(task.dataset.train.x), task.dataset.train.lengths
     steps = epochs * steps_per_epoch(count, settings.batch_size)
     rate = settings.rate if isinstance(settings, Train) else "cosine"
     return Stage(
@@ -79,6 +80,7 @@ def make_stage(
         strengths=np.zeros(steps, np.float32),
         gains=np.zeros(steps, np.float32),
         epochs=epochs,
+        lengths=None if lengths is None else lengths.sum(axis=1),
     )
 
 

@@ -72,7 +72,7 @@ class Collector:
         variables = [local(one.variable.value)[0] for one in program.prunable]
         with tf.GradientTape() as tape:
             with program.tracing("float32"):
-                terms = program.terms(program.data.scale(stored), y, targets, False)
+                terms = program.terms(program.data.inputs(stored), y, targets, False)
             loss = weighted_mean(terms[0], weight)
         gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         gradients = [tf.convert_to_tensor(g) for g in gradients]
@@ -81,7 +81,7 @@ class Collector:
     def _batch_input_squares(self, stored):
         seen: dict[str, tf.Tensor] = {}
         with observing(self._program.model, self._program.prunable, seen):
-            self._program.model(self._program.data.scale(stored), training=False)
+            self._program.model(self._program.data.inputs(stored), training=False)
         self._observed = list(seen)
         return list(seen.values())
 

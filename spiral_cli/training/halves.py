@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -29,6 +31,7 @@ def separable(model: keras.Model) -> bool:
     )
 
 
-def halves(tensor: tf.Tensor) -> list[tf.Tensor]:
-    """Split ``tensor`` (batch, …) of even batch in two; a scalar belongs to both."""
-    return tf.split(tensor, 2) if tensor.shape.rank else [tensor, tensor]
+def halves(tree: Any) -> list[Any]:
+    """Split every tensor (batch, …) of a ``tree``, of even batch, in two; a scalar belongs to both."""
+    both = [tf.split(one, 2) if one.shape.rank else [one, one] for one in tf.nest.flatten(tree)]
+    return [tf.nest.pack_sequence_as(tree, side) for side in zip(*both, strict=True)]

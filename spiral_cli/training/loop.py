@@ -39,6 +39,7 @@ class Stage:
         gains: (steps,) of the running average of the variables; zeros without one.
         epochs: how often every example is visited.
         remakes: steps before which masks are made anew.
+        lengths: (count,) of the examples where they differ, or None.
     """
 
     kind: str
@@ -52,6 +53,12 @@ class Stage:
     gains: np.ndarray
     epochs: int
     remakes: tuple[int, ...] = ()
+    lengths: np.ndarray | None = None
+
+    def epoch(self, number: int, *purpose: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows (steps, batch) of an epoch and which of them count, as `plan.epoch_rows`."""
+        key = (*self.key, *purpose)
+        return epoch_rows(self.count, self.batch_size, key, number, self.views, self.lengths)
 
     @property
     def seams(self) -> tuple[int, ...]:
@@ -116,7 +123,7 @@ def train_stage(
     before, started = position.seconds, time.monotonic()
     length = 1
     while position.epoch < stage.epochs:
-        rows, valid = epoch_rows(stage.count, stage.batch_size, stage.key, position.epoch, stage.views)
+        rows, valid = stage.epoch(position.epoch)
         fed = program.feed(rows[position.step :])
         while position.step < len(rows):
             at = position.epoch * len(rows) + position.step
@@ -149,7 +156,7 @@ def _polish(program: Program, stage: Stage) -> None:
     """End a stage: the variables become their average, and batch normalisation is measured anew."""
     if stage.gains.any():
         program.take_average()
-    rows, valid = epoch_rows(stage.count, stage.batch_size, (*stage.key, RECALIBRATION), 0, stage.views)
+    rows, valid = stage.epoch(0, RECALIBRATION)
     program.recalibrate(rows[valid.all(axis=1)])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -10,9 +10,7 @@ import tensorflow as tf
 
 from spiral_cli.distillation.features import Hint, hint_loss
 from spiral_cli.distillation.topk import spread
-from spiral_cli.tasks.classification import Head
-
-DistillationLoss = Callable[[tf.Tensor, tf.Tensor, float, bool], tf.Tensor]
+from spiral_cli.tasks.head import DistillationLoss, Head
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ class Objective:
         if self.distillation is None:
             return [task, task]
         taught = targets["logits"] if "logits" in targets else spread(targets, logits.shape[-1], self.temperature)
-        distilled = self.distillation(logits, taught, self.temperature, self.head.exclusive)
+        distilled = self.head.distillation_loss(self.distillation, logits, taught, self.temperature, y)
         total = (1.0 - self.alpha) * task + self.alpha * distilled
         terms = [task, distilled]
         if self.hints:

@@ -6,9 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
+WINDOW = 16  # batches whose examples are put in order of length
+
 
 def epoch_rows(
-    count: int, batch_size: int, key: Sequence[int], epoch: int, views: int = 1
+    count: int,
+    batch_size: int,
+    key: Sequence[int],
+    epoch: int,
+    views: int = 1,
+    lengths: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw the order of one epoch.
 
@@ -19,6 +26,7 @@ def epoch_rows(
         epoch: counted from 0.
         views: augmented copies of each example, stored one after the other as ``view * count +
             example``; every visit draws one of them.
+        lengths: (count,) of the examples, where they differ: those of a batch are then of like length.
 
     Returns:
         rows of shape (steps, batch) int32, and valid of the same shape float32: 1 for an example
@@ -29,10 +37,26 @@ def epoch_rows(
     if views > 1:
         order = order + count * rng.integers(views, size=count)
     batch_size = min(batch_size, count)
+    if lengths is not None:
+        order = alike(order, lengths[order % count], batch_size, rng)
     steps = -(-count // batch_size)
     rows = np.resize(order, steps * batch_size)
     valid = np.arange(rows.size) < count
     return rows.reshape(steps, batch_size).astype(np.int32), valid.reshape(steps, batch_size).astype(np.float32)
+
+
+def alike(order: np.ndarray, lengths: np.ndarray, batch_size: int, rng: np.random.Generator) -> np.ndarray:
+    """Return ``order`` (n,) so that a batch holds examples of like ``lengths`` (n,), which are in that order too.
+
+    Within windows of `WINDOW` batches examples are sorted by length; then the batches are shuffled, except
+    for the last, which may not be full. So the padding is short, and still every epoch is another one.
+    """
+    starts = range(0, len(order), WINDOW * batch_size)
+    windows = [slice(start, start + WINDOW * batch_size) for start in starts]
+    ordered = np.concatenate([order[here][np.argsort(lengths[here], kind="stable")] for here in windows])
+    whole = len(ordered) // batch_size * batch_size
+    batches = ordered[:whole].reshape(-1, batch_size)
+    return np.concatenate([batches[rng.permutation(len(batches))].ravel(), ordered[whole:]])
 
 
 def average_gains(steps: int, part: float) -> np.ndarray:

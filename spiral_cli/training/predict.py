@@ -9,25 +9,24 @@ import numpy as np
 import tensorflow as tf
 
 from spiral_cli.data.pipeline import Inputs, batches
-from spiral_cli.data.preprocessing import Preprocessing, few
-from spiral_cli.tasks.classification import Head
-from spiral_cli.training.arrays import scaled
+from spiral_cli.data.preprocessing import ModelInputs, Preprocessing, few
+from spiral_cli.tasks.head import Head
 
-Forward = Callable[[tf.Tensor], list[tf.Tensor]]
+Forward = Callable[[ModelInputs], list[tf.Tensor]]
 
 
 class Predictor:
     """Runs a model over arrays of any length in batches of one shape, traced once.
 
     Args:
-        forward: takes scaled inputs (batch, …), returns a list of tensors (batch, …).
-        preprocessing: turns stored values into model inputs.
+        forward: takes model inputs (batch, …), returns a list of tensors (batch, …).
+        preprocessing: turns stored rows into model inputs.
         most: examples a call, fewer where they are large.
     """
 
     def __init__(self, forward: Forward, preprocessing: Preprocessing, most: int = 512) -> None:
         self._batch_size = few(preprocessing.input_shape, most)
-        self._call = tf.function(lambda x: forward(scaled(x, preprocessing)))
+        self._call = tf.function(lambda x: forward(preprocessing.inputs(x)))
 
     def __call__(self, x: Inputs) -> list[np.ndarray]:
         """Return one array of length n for each output of ``forward``.

@@ -239,11 +239,15 @@ class Program:
         """
         steps = len(rows)
         missing = CHUNK_STEPS - steps  # one shape, so one compilation
-        plan: list[np.ndarray | None] = [
-            np.concatenate([part, np.zeros((missing, *part.shape[1:]), part.dtype)]) if missing else part
-            for part in (rows, valid, rates, strengths)
+        taken = gains if gains.any() else None
+        # XLA compiles for one shape: there all rows keep their full length.
+        cuts = None if self._jit else self.data.cuts(rows)
+        plan = [
+            np.concatenate([part, np.zeros((missing, *part.shape[1:]), part.dtype)])
+            if missing and part is not None
+            else part
+            for part in (rows, valid, rates, strengths, taken, cuts)
         ]
-        plan.append(np.pad(gains, (0, missing)) if gains.any() else None)
         chunk = self._chunk if fed is None else self._fed_chunk
         try:
             with telling_what_was_read():
@@ -261,14 +265,14 @@ class Program:
         x = self.data.x if self.data.on_device else None
         return x, self.data.y, self.data.weight, self.targets
 
-    def _steps(self, x, y, weight, targets, fed, rows, valid, rates, strengths, gains, steps):
+    def _steps(self, x, y, weight, targets, fed, rows, valid, rates, strengths, gains, cuts, steps):
         step = self._step if fed is None else self._step_when_fed
 
         def one(i: tf.Tensor, sums: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             self.optimizer.learning_rate.assign(rates[i])
             drawn = {} if fed is None else next(fed)
             stored, labels, example_weight, here = self._gather(rows[i], x, y, weight, targets, drawn)
-            inputs = self.data.scale(stored)
+            inputs = self.data.inputs(stored, None if cuts is None else cuts[i])
             gain = None if gains is None else gains[i]
             found = step(inputs, labels, example_weight * valid[i], here, strengths[i], gain)
             return i + 1, sums + tf.cast(found, tf.float64)
@@ -310,10 +314,8 @@ class Program:
         """Take a step on this replica's examples; ``total`` is the weight of those of all replicas."""
         total = tf.reduce_sum(weight) if total is None else total
         parts = [(inputs, y, weight, targets)]
-        if self._in_halves and inputs.shape[0] % 2 == 0:
-            names, values = list(targets), [halves(value) for value in targets.values()]
-            both = zip(halves(inputs), halves(y), halves(weight), *values, strict=True)
-            parts = [(x, labels, weights, dict(zip(names, rest, strict=True))) for x, labels, weights, *rest in both]
+        if self._in_halves and weight.shape[0] % 2 == 0:
+            parts = halves((inputs, y, weight, targets))
         found = [self._gradients(*part, total, tf.constant(1.0 / (self.replicas * len(parts)))) for part in parts]
         self._update([gradients for gradients, _ in found], strength, gain)
         return tf.add_n([sums for _, sums in found])

@@ -54,7 +54,7 @@ class Recalibration:
     def _batch_moments(self, stored: tf.Tensor) -> list[tf.Tensor]:
         seen: Moments = {}
         with as_written(self._model), hooked({layer: _measuring(layer, seen) for layer in self._layers}):
-            self._model(self._data.scale(stored), training=True)
+            self._model(self._data.inputs(stored), training=True)
         self._measured = list(seen)
         return [moment for moments in seen.values() for moment in moments]
 

@@ -107,14 +107,14 @@ class ReplicatedProgram(Program):
     def _arrays(self) -> tuple[Any, ...]:
         return (*self._placed, self._placed_targets)
 
-    def _steps(self, x, y, weight, targets, fed, rows, valid, rates, strengths, gains, steps):
+    def _steps(self, x, y, weight, targets, fed, rows, valid, rates, strengths, gains, cuts, steps):
         self._sums.assign(tf.zeros_like(self._sums))
 
         def one(i: tf.Tensor) -> tuple[tf.Tensor]:
             # The loop stays outside of `run`: inside, an update cannot wait for the other replicas.
             self.optimizer.learning_rate.assign(rates[i])
             drawn = {} if fed is None else self._drawn([next(feed) for feed in fed])
-            plan = rows[i], valid[i], strengths[i], None if gains is None else gains[i]
+            plan = rows[i], valid[i], strengths[i], *(None if one is None else one[i] for one in (gains, cuts))
             with self.tracing(self.precision):
                 self._strategy.run(self._share, (x, y, weight, targets, drawn, *plan))
             return (i + 1,)
@@ -129,13 +129,13 @@ class ReplicatedProgram(Program):
             for name in batches[0]
         }
 
-    def _share(self, x, y, weight, targets, drawn, rows, valid, strength, gain) -> None:
+    def _share(self, x, y, weight, targets, drawn, rows, valid, strength, gain, cut) -> None:
         """Take one replica's part in a step of ``rows`` (replicas, share)."""
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         stored, labels, example_weight, here = self._gather(rows[replica], x, y, weight, targets, drawn)
         total = tf.reduce_sum(tf.gather(weight, self.data.example(rows)) * valid)
         weights = example_weight * valid[replica]
-        found = self._step(self.data.scale(stored), labels, weights, here, strength, gain, total)
+        found = self._step(self.data.inputs(stored, cut), labels, weights, here, strength, gain, total)
         self._sums.assign_add(tf.cast(found, tf.float64))
 
     def _tracing_a_step(self) -> AbstractContextManager[None]:

@@ -12,7 +12,7 @@ from spiral_cli.data import Preprocessing
 from spiral_cli.data.pipeline import Inputs, first
 from spiral_cli.distillation.features import Hint, with_features
 from spiral_cli.models.precision import computing_in
-from spiral_cli.tasks.classification import Head
+from spiral_cli.tasks.head import Head
 from spiral_cli.tasks.task import Task
 from spiral_cli.training.predict import Predictor
 from spiral_cli.training.program import Online

@@ -24,7 +24,7 @@ import numpy as np
 import tensorflow as tf
 
 from spiral_cli import registry
-from spiral_cli.data.preprocessing import Preprocessing
+from spiral_cli.data.pixels import Pixels
 from spiral_cli.pruning.prunable import find_prunable
 from spiral_cli.tasks.classification import Head
 from spiral_cli.training.arrays import TrainingData
@@ -64,7 +64,7 @@ def build() -> Program:
     rng = np.random.default_rng(0)
     x = rng.integers(0, 256, (BATCH, SIDE, SIDE, 3)).astype(np.uint8)
     y = rng.integers(0, CLASSES, BATCH).astype(np.int32)
-    preprocessing = Preprocessing((SIDE, SIDE, 3), tuple(map(str, range(CLASSES))), "0-1", 1 / 255, 0.0)
+    preprocessing = Pixels((SIDE, SIDE, 3), tuple(map(str, range(CLASSES))), "0-1", 1 / 255, 0.0)
     program = Program(
         model,
         TrainingData(tf.constant(x), tf.constant(y), tf.ones(BATCH), preprocessing),

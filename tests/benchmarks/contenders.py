@@ -65,7 +65,7 @@ def spiral_epoch(name: str, x: np.ndarray, y: np.ndarray) -> Epoch:
     import tensorflow as tf
 
     from spiral_cli import registry
-    from spiral_cli.data.preprocessing import Preprocessing
+    from spiral_cli.data.pixels import Pixels
     from spiral_cli.pruning.granularity import Unstructured
     from spiral_cli.pruning.masks import make_masks
     from spiral_cli.pruning.prunable import find_prunable
@@ -84,7 +84,7 @@ def spiral_epoch(name: str, x: np.ndarray, y: np.ndarray) -> Epoch:
     prunable = find_prunable(model)[0]
     # Token numbers travel as float32, exact below 2^24; the model's integer input casts them back.
     factor = 1 / 255 if x.dtype == np.uint8 else 1.0
-    preprocessing = Preprocessing(x.shape[1:], tuple("0123456789"), "0-1", factor, 0.0)
+    preprocessing = Pixels(x.shape[1:], tuple("0123456789"), "0-1", factor, 0.0)
     data = TrainingData(tf.constant(x), tf.constant(y.astype(np.int32)), tf.ones(len(x)), preprocessing)
     objective = Objective(Head(exclusive=True, probabilities=False), registry.losses.get("kl"), 0.9, 4.0)
     program = Program(

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from spiral_cli.data import Preprocessing, load_dataset
+from spiral_cli.data import load_dataset
 from spiral_cli.data.images import convert_channels, resize, standard_images
-from spiral_cli.data.preprocessing import few
+from spiral_cli.data.pixels import Pixels
+from spiral_cli.data.preprocessing import few, from_json, to_json
 from spiral_cli.data.raw import Arrays
 from spiral_cli.data.splits import complete
 from spiral_cli.errors import MissingError, UsageError
@@ -72,7 +73,7 @@ def test_digits_are_loaded_alike_every_time():
     assert first.fingerprint() == second.fingerprint() != load_dataset(Data(format="digits"), 4).fingerprint()
     assert [len(part.x) for part in (first.train, first.validation, first.test)] == [1294, 144, 359]
     assert first.labels == "sparse" and first.train.x.shape[1:] == (8, 8, 1)
-    assert first.preprocessing == Preprocessing((8, 8, 1), tuple("0123456789"), "0-1", 1 / 255, 0.0)
+    assert first.preprocessing == Pixels((8, 8, 1), tuple("0123456789"), "0-1", 1 / 255, 0.0)
 
 
 def test_the_fingerprint_sees_one_value_type_and_shape(load):
@@ -191,11 +192,13 @@ def test_halving_averages_and_flat_images_stay_flat(dtype):
 
 
 def test_preprocessing_survives_its_file():
-    told = Preprocessing((28, 28, 1), ("Ärmel", "b"), "-1-1", 1 / 127.5, -1.0)
-    assert Preprocessing.from_json(told.to_json()) == told
-    for text in ("", "[]", '{"input_shape": [1, 2]}', told.to_json().replace('"factor"', '"fact"')):
+    told = Pixels((28, 28, 1), ("Ärmel", "b"), "-1-1", 1 / 127.5, -1.0)
+    text = to_json("image_classification", told)
+    assert from_json(text) == told
+    assert from_json(text.replace('"task": "image_classification",', "")) == told  # as older runs have it
+    for wrong in ("", "[]", '{"input_shape": [1, 2]}', text.replace('"factor"', '"fact"')):
         with pytest.raises(MissingError, match=r"preprocessing\.json cannot be used"):
-            Preprocessing.from_json(text)
+            from_json(wrong)
 
 
 @pytest.fixture

@@ -142,16 +142,17 @@ def test_the_teachers_outputs_take_what_the_footprint_says(tmp_path, monkeypatch
     run(recipe)
     rows, outputs = known[0].shape
     expected = sum(array.nbytes for array in known.values())
-    found = footprint(load_recipe(recipe).distill, 2, rows, outputs, True)
+    found = footprint(load_recipe(recipe).distill, 2, rows, (outputs,), True)
     assert (found.memory_bytes, found.disk_bytes, found.kept) == (expected, 0, None)
 
 
 def test_outputs_on_disk_take_half_or_only_the_largest():
     small_memory = Distill(memory_gb=1e-6)
-    assert footprint(small_memory, 3, 1000, 10, True).disk_bytes == 1000 * 10 * 2
-    assert footprint(small_memory, 3, 1000, 300, True).disk_bytes == 1000 * (64 * 4 + 2)
-    assert footprint(small_memory, 3, 1000, 300, False).disk_bytes == 1000 * 300 * 2
-    assert footprint(Distill(targets="online"), 3, 1000, 300, True).memory_bytes == 0
+    assert footprint(small_memory, 3, 1000, (10,), True).disk_bytes == 1000 * 10 * 2
+    assert footprint(small_memory, 3, 1000, (300,), True).disk_bytes == 1000 * (64 * 4 + 2)
+    assert footprint(small_memory, 3, 1000, (300,), False).disk_bytes == 1000 * 300 * 2
+    assert footprint(small_memory, 3, 100, (7, 300), True).disk_bytes == 100 * 7 * (64 * 4 + 2)
+    assert footprint(Distill(targets="online"), 3, 1000, (300,), True).memory_bytes == 0
 
 
 @settings(max_examples=30, deadline=None)

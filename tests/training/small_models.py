@@ -6,12 +6,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from spiral_cli.data.preprocessing import Preprocessing
+from spiral_cli.data.pixels import Pixels
 from spiral_cli.pruning.prunable import find_prunable
 from spiral_cli.training.arrays import TrainingData
 
 N = 50
-PREPROCESSING = Preprocessing((6, 6, 1), ("a", "b", "c"), "0-1", 1 / 255, 0.0)
+PREPROCESSING = Pixels((6, 6, 1), ("a", "b", "c"), "0-1", 1 / 255, 0.0)
 RNG = np.random.default_rng(0)
 X = RNG.integers(0, 256, (N, 6, 6, 1)).astype(np.uint8)
 Y = RNG.integers(0, 3, N).astype(np.int32)

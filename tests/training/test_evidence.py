@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from spiral_cli.data.preprocessing import Preprocessing
+from spiral_cli.data.pixels import Pixels
 from spiral_cli.distillation.losses.kl import kl
 from spiral_cli.pruning.prunable import find_prunable
 from spiral_cli.tasks.classification import Head
@@ -39,7 +39,7 @@ def make() -> Program:
         ]
     )
     data = TrainingData(
-        tf.constant(X), tf.constant(Y), tf.constant(W), Preprocessing((6, 6, 2), ("a", "b", "c"), "0-1", 1 / 255, 0.0)
+        tf.constant(X), tf.constant(Y), tf.constant(W), Pixels((6, 6, 2), ("a", "b", "c"), "0-1", 1 / 255, 0.0)
     )
     objective = Objective(Head(True, False), kl, 0.6, 2.0)
     program = Program(model, data, objective, make_optimizer("adam", 0.0), prunable=find_prunable(model)[0])
@@ -103,7 +103,7 @@ def test_tokens_attention_and_recurrence():
     model = keras.Model(inputs, layers.Dense(3)(layers.LSTM(4, name="lstm")(x)))
     numbers = RNG.integers(0, 5, (24, 4, 1, 1)).astype(np.float32)
     data = TrainingData(
-        tf.constant(numbers), tf.constant(Y), tf.constant(W), Preprocessing((4, 1, 1), ("a", "b", "c"), "0-1", 1.0, 0.0)
+        tf.constant(numbers), tf.constant(Y), tf.constant(W), Pixels((4, 1, 1), ("a", "b", "c"), "0-1", 1.0, 0.0)
     )
     program = Program(
         model, data, Objective(Head(True, False)), make_optimizer("adam", 0.0), prunable=find_prunable(model)[0]

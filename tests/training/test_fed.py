@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from spiral_cli.data.augmentation import augmenter
 from spiral_cli.data.pipeline import Views, materialised
-from spiral_cli.data.preprocessing import Preprocessing
+from spiral_cli.data.pixels import Pixels
 from spiral_cli.data.stream import Stream
 from spiral_cli.distillation.losses.kl import kl
 from spiral_cli.pruning.prunable import find_prunable
@@ -22,7 +22,7 @@ from spiral_cli.training.plan import epoch_rows
 from spiral_cli.training.program import Program
 
 N, VIEWS, BATCH = 40, 3, 8
-PREPROCESSING = Preprocessing((8, 8, 1), ("a", "b", "c"), "0-1", 1 / 255, 0.0)
+PREPROCESSING = Pixels((8, 8, 1), ("a", "b", "c"), "0-1", 1 / 255, 0.0)
 RNG = np.random.default_rng(0)
 X = RNG.integers(0, 256, (N, 8, 8, 1)).astype(np.uint8)
 Y = RNG.integers(0, 3, N).astype(np.int32)

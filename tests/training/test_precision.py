@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from spiral_cli.data.preprocessing import Preprocessing
+from spiral_cli.data.pixels import Pixels
 from spiral_cli.distillation.losses.kl import kl
 from spiral_cli.models.precision import computing_in, in_float32
 from spiral_cli.pruning.pressure import l1
@@ -31,7 +31,7 @@ DATA = TrainingData(
     tf.constant(X),
     tf.constant(RNG.integers(0, 3, N).astype(np.int32)),
     tf.ones(N),
-    Preprocessing((6, 6, 1), ("a", "b", "c"), "0-1", 1 / 255, 0.0),
+    Pixels((6, 6, 1), ("a", "b", "c"), "0-1", 1 / 255, 0.0),
 )
 LOGITS = RNG.normal(size=(N, 3)).astype(np.float32)
 MIXED = [("mixed_bfloat16", "bfloat16"), ("mixed_float16", "float16")]

@@ -6,12 +6,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from spiral_cli.data.preprocessing import Preprocessing
+from spiral_cli.data.pixels import Pixels
 from spiral_cli.training.arrays import TrainingData
 from spiral_cli.training.recalibrate import Recalibration
 
 X = np.random.default_rng(0).normal(3.0, 2.0, (40, 4, 4, 2)).astype(np.float32)
-DATA = TrainingData(tf.constant(X), tf.zeros(40), tf.ones(40), Preprocessing((4, 4, 2), ("a", "b"), "0-1", 1.0, 0.0))
+DATA = TrainingData(tf.constant(X), tf.zeros(40), tf.ones(40), Pixels((4, 4, 2), ("a", "b"), "0-1", 1.0, 0.0))
 ROWS = np.arange(40).reshape(4, 10).astype(np.int32)
 
 

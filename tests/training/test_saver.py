@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from spiral_cli.data.preprocessing import Preprocessing
+from spiral_cli.data.pixels import Pixels
 from spiral_cli.distillation.losses.kl import kl
 from spiral_cli.pruning.prunable import find_prunable
 from spiral_cli.tasks.classification import Head
@@ -46,7 +46,7 @@ def make_program(jit: bool = False) -> Program:
         tf.constant(rng.integers(0, 256, (BATCH, 6, 6, 1)).astype(np.uint8)),
         tf.constant(rng.integers(0, 3, BATCH).astype(np.int32)),
         tf.ones(BATCH),
-        Preprocessing((6, 6, 1), ("a", "b", "c"), "0-1", 1 / 255, 0.0),
+        Pixels((6, 6, 1), ("a", "b", "c"), "0-1", 1 / 255, 0.0),
     )
     objective = Objective(Head(exclusive=True, probabilities=False), kl, 0.9, 4.0)
     prunable = find_prunable(model)[0]
