@@ -25,7 +25,8 @@ class Arrays:
     """One part as it was read.
 
     Attributes:
-        x: (n, height, width, channels) or (n, height, width), of any number type; or a `Stream` of them.
+        x: images (n, height, width, channels) or (n, height, width), of any number type, or a `Stream` of
+            them; texts (n,).
         y: (n,) class indices or names, (n, 1), or (n, classes) of zeros and ones.
         weight: (n,) sample weights, or None for ones.
         known_as: digest of the `Stream` that ``x`` was read from, or None.
@@ -43,18 +44,22 @@ class Arrays:
 
 @dataclass(frozen=True)
 class Raw:
-    """The parts a set ships, None where it ships none, and its class names where it has some."""
+    """The parts a set ships, None where it ships none, and its class names where it has some.
+
+    ``notes`` are sentences on what a format found and left out or mended.
+    """
 
     train: Arrays | None
     validation: Arrays | None = None
     test: Arrays | None = None
     classes: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, parts: Mapping[str, Arrays], classes: Sequence[str] | None = None) -> Raw:
+    def of(cls, parts: Mapping[str, Arrays], classes: Sequence[str] | None = None, notes: Sequence[str] = ()) -> Raw:
         """Return the parts by name as one set."""
         names = None if classes is None else tuple(map(str, classes))
-        return cls(parts.get("train"), parts.get("validation"), parts.get("test"), names)
+        return cls(parts.get("train"), parts.get("validation"), parts.get("test"), names, tuple(notes))
 
     def parts(self) -> dict[str, Arrays]:
         """Return the parts that are there, by name."""

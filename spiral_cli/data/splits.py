@@ -43,7 +43,8 @@ class Dataset:
     """Train, validation and test; how labels are written; what a model must be given.
 
     Attributes:
-        labels: ``sparse``, ``one_hot``, ``binary`` or ``multi_label``.
+        labels: how they are written; of classes ``sparse``, ``one_hot``, ``binary`` or ``multi_label``.
+        notes: sentences on what was found in the data and how it was dealt with.
     """
 
     train: Split
@@ -51,6 +52,7 @@ class Dataset:
     test: Split
     labels: str
     preprocessing: Preprocessing
+    notes: tuple[str, ...] = ()
 
     def fingerprint(self) -> str:
         """Return the BLAKE2b digest (hex) of every array's type, shape and bytes.

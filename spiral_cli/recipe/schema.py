@@ -7,7 +7,7 @@ without importing them. Rules that join several keys stand in the ``rules`` of t
 # No `from __future__ import annotations` here: pydantic would compile every annotation again,
 # a tenth of the time `spiral validate` has.
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, Tag, model_validator
@@ -32,6 +32,19 @@ PATH_KEYS = frozenset(
 IMAGENET = (("teacher", "weights"), "imagenet")  # stands under a path's key and is a name
 
 
+class Tokens(Section):
+    """How text becomes the numbers that a model is given."""
+
+    kind: Literal["unigram", "bpe", "word", "char"] = Field(
+        default="unigram", description="pieces of words (sentencepiece), whole words, or characters"
+    )
+    vocabulary: Annotated[int, Field(ge=8, le=1_000_000)] = Field(
+        default=8000, description="at most this many pieces, learnt from the train part"
+    )
+    lower: bool = Field(default=True, description="write everything small")
+    max_length: Positive = Field(default=64, description="pieces of a text that are read; what is longer is cut off")
+
+
 class Data(Section):
     """Where examples come from and what the model expects of them."""
 
@@ -54,6 +67,10 @@ class Data(Section):
     )
     test: Path | None = Field(default=None, description="the test part where it has a path of its own")
     subset: Positive | None = Field(default=None, description="train on this many examples only (seeded, stratified)")
+    columns: dict[Text, Text] = Field(
+        default={}, description="what the columns of a table are called where not label and text: {text: sentence}"
+    )
+    tokens: Tokens = Field(default_factory=dict, validate_default=True, description="of text: how it becomes numbers")
     stream: Literal["auto", True, False] = Field(
         default="auto", description="read images from disk in every epoch; auto: where they take more than memory_gb"
     )
@@ -104,6 +121,7 @@ class Data(Section):
                 f"received true; of {self.format or self.builder} there are arrays in memory: leave the key out, or "
                 f"use {listed(streaming)}",
             )
+        yield from self.column_findings(facts.get("columns", ()))
         yield from augment_findings(self.augment)
         yield from repeated("classes", self.classes or [])
         if self.classes and isinstance(self.class_weights, dict):
@@ -112,6 +130,13 @@ class Data(Section):
                     near = did_you_mean(name, self.classes)
                     message = f"received the class {name!r}; allowed: a class of {listed(self.classes)}{near}"
                     yield ("class_weights", name), message
+
+    def column_findings(self, known: Sequence[str]) -> Iterator[Finding]:
+        """Yield the columns that the format's tables have not."""
+        for name in self.columns:
+            if name not in known:
+                allowed = listed(known) if known else f"none, for {self.format or self.builder} has no table"
+                yield ("columns", name), f"received {name!r}; allowed: {allowed}{did_you_mean(name, known)}"
 
 
 class Teacher(Section):
@@ -330,7 +355,9 @@ class Recipe(Section):
 
     def rules(self) -> Iterator[Finding]:
         """The guard watches a metric that the task measures; device and distribution fit each other."""
-        metrics = registry.tasks.part(self.task).facts.get("metrics", ())
+        facts = registry.tasks.part(self.task).facts
+        metrics = facts.get("metrics", ())
+        yield from self.other_kinds(facts)
         if metrics and self.guard.monitor not in metrics:
             near = did_you_mean(self.guard.monitor, metrics)
             yield ("guard", "monitor"), f"received {self.guard.monitor!r}; {self.task} measures {listed(metrics)}{near}"
@@ -343,6 +370,24 @@ class Recipe(Section):
                 "cpu: for a single device leave distribution out",
             )
         yield from repeated("plugins", self.plugins)
+
+    def other_kinds(self, facts: Mapping[str, Any]) -> Iterator[Finding]:
+        """Yield the format and the models that are for other data than the task's."""
+        kind = facts.get("data")
+        for keys, parts, fact in (
+            (("data", "format"), registry.datasets, "gives"),
+            (("teacher", "model"), registry.models, "takes"),
+            (("student", "model"), registry.models, "takes"),
+        ):
+            name = getattr(getattr(self, keys[0]), keys[1])
+            if kind is None or name is None or name == "same":
+                continue
+            fitting = [one for one, part in parts.parts().items() if part.facts.get(fact, "images") == kind]
+            if name not in fitting:
+                yield keys, f"received {name!r}, and {self.task} is of {kind}; allowed: {listed(fitting)}"
+        for section in ("teacher", "student"):
+            if kind not in (None, "images") and getattr(self, section).application is not None:
+                yield (section, "application"), f"received an application, which takes images; {self.task} is of {kind}"
 
 
 Recipe.model_rebuild()

@@ -1,0 +1,139 @@
+"""Rows of text files: tab- or comma-separated with a header, or JSON lines. Every error names file and line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from spiral_cli.data.raw import NAMES, own_paths, root_path
+from spiral_cli.errors import MissingError, did_you_mean
+from spiral_cli.recipe.schema import Data
+
+DELIMITERS = {".tsv": "\t", ".csv": ","}
+LINES = (".jsonl", ".json", ".ndjson")
+ENDINGS = (*DELIMITERS, *LINES)
+LONGEST = 2**24  # characters of one field
+Line = tuple[int, dict[str, str]]
+
+
+def part_files(settings: Data, endings: Sequence[str] = ENDINGS) -> dict[str, Path]:
+    """Return the file of each part: in the folder `data.path` by its name, or where the recipe says.
+
+    A file as `data.path` is train alone.
+
+    Raises:
+        MissingError: there is none.
+    """
+    root = root_path(settings)
+    if root is None or root.is_file():
+        found = {} if root is None else {"train": root}
+    else:
+        found = {
+            part: path
+            for part, names in NAMES.items()
+            for path in reversed([root / f"{name}{ending}" for name in names for ending in endings])
+            if path.is_file()
+        }
+    found |= own_paths(settings)
+    if not found:
+        names = ", ".join(f"train{ending}" for ending in endings)
+        raise MissingError(f"data.path: {root} holds no train file; allowed are {names}, and the same for test")
+    return found
+
+
+def read_table(path: Path, wanted: Mapping[str, str]) -> Iterator[Line]:
+    """Yield the line (from 1) and the fields of every row of a file.
+
+    Windows line ends and a byte-order mark are read over; empty lines are left out.
+
+    Args:
+        path: ends in .tsv or .csv, with a header, or .jsonl.
+        wanted: the name of each column by what it is for, which becomes its key.
+
+    Raises:
+        MissingError: the file cannot be read, has no such columns, or a row that does not fit; with the line.
+    """
+    text = read_text(path)
+    if path.suffix in DELIMITERS:
+        yield from _separated(path, text, DELIMITERS[path.suffix], wanted)
+    elif path.suffix in LINES:
+        yield from _json_lines(path, text, wanted)
+    else:
+        raise MissingError(f"{path} is no table; allowed are files that end in {', '.join(ENDINGS)}")
+
+
+def read_text(path: Path) -> str:
+    """Return a file's text without byte-order mark, line ends as they are.
+
+    Raises:
+        MissingError: it cannot be read, or is no UTF-8; with the line of the first bad byte.
+    """
+    try:
+        content = path.read_bytes()
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise MissingError(
+            f"{path}, line {line}: the byte {content[error.start]:#04x} is no UTF-8; store the file as UTF-8"
+        ) from error
+    except OSError as error:
+        raise MissingError(f"{path} cannot be read ({error.strerror or error})") from error
+
+
+def _separated(path: Path, text: str, delimiter: str, wanted: Mapping[str, str]) -> Iterator[Line]:
+    csv.field_size_limit(LONGEST)
+    lines = io.StringIO(text, newline="")
+    if delimiter == "\t":  # where no tab can stand in a field anyway, quotes are letters
+        rows = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+    else:
+        rows = csv.reader(lines, delimiter=delimiter)
+    try:
+        header = next(rows, None)
+        if header is None:
+            raise MissingError(f"{path} is empty; its first line names the columns: {', '.join(wanted.values())}")
+        places = _places(path, header, wanted)
+        for row in rows:
+            if not row:
+                continue
+            if len(row) != len(header):
+                raise MissingError(
+                    f"{path}, line {rows.line_num}: received {len(row)} fields; the header has {len(header)}"
+                )
+            yield rows.line_num, {name: row[place] for name, place in places.items()}
+    except csv.Error as error:
+        raise MissingError(f"{path}, line {rows.line_num}: {error}") from error
+
+
+def _places(path: Path, header: Sequence[str], wanted: Mapping[str, str]) -> dict[str, int]:
+    names = [name.strip() for name in header]
+    for role, column in wanted.items():
+        if column not in names:
+            near = did_you_mean(column, names)
+            raise MissingError(
+                f"{path}, line 1: there is no column '{column}', only {', '.join(names)}{near}; the first line names "
+                f"the columns, and data.columns says which is which, for example {{{role}: {names[0] or 'name'}}}"
+            )
+    return {role: names.index(column) for role, column in wanted.items()}
+
+
+def _json_lines(path: Path, text: str, wanted: Mapping[str, str]) -> Iterator[Line]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise MissingError(f"{path}, line {number}: is no JSON ({error.msg}); every line is one object") from error
+        if not isinstance(row, dict):
+            raise MissingError(f'{path}, line {number}: is no object; write {{"{next(iter(wanted.values()))}": …}}')
+        for role, column in wanted.items():
+            if not isinstance(row.get(column), str | int | float):
+                near = did_you_mean(column, list(row))
+                raise MissingError(
+                    f"{path}, line {number}: there is no text or number under '{column}', only {', '.join(row)}{near}; "
+                    f"data.columns says what it is called: {{{role}: name}}"
+                )
+        yield number, {role: str(row[column]) for role, column in wanted.items()}

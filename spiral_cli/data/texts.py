@@ -1,0 +1,93 @@
+"""From the recipe's `data` section to three parts of texts ready for training."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from spiral_cli.data.load import labelled, read_raw
+from spiral_cli.data.raw import Arrays
+from spiral_cli.data.splits import Dataset, Split
+from spiral_cli.data.tokenizer import learnt, numbers, vocabulary
+from spiral_cli.data.tokens import TokenRows, padded
+from spiral_cli.errors import MissingError
+from spiral_cli.recipe.schema import Data
+
+
+def load_texts(settings: Data, seed: int) -> Dataset:
+    """Read, check and split the texts of a recipe, and make rows of piece numbers of them.
+
+    The vocabulary is learnt from the train part. Empty texts are left out, longer ones than
+    ``data.tokens.max_length`` cut off; `Dataset.notes` counts both.
+
+    Args:
+        settings: the recipe's `data` section with absolute paths.
+        seed: of every choice made here; the same seed gives the same bytes.
+
+    Raises:
+        MissingError: the data are missing or cannot be used.
+        UsageError: the recipe asks for what the data cannot give.
+    """
+    raw, notes = read_raw(settings), []
+    parts = {}
+    for part, arrays in raw.parts().items():
+        parts[part], empty = written(arrays, part)
+        if empty:
+            notes.append(f"{empty} of {len(arrays.y)} {part} texts are empty and left out")
+    parts, labels = labelled(parts, raw.classes, settings, seed)
+    notes += unseen(parts, labels.classes)
+    model = learnt(map(str, parts["train"].x), settings.tokens)
+    pieces = {part: numbers(model, list(map(str, arrays.x))) for part, arrays in parts.items()}
+    most = min(settings.tokens.max_length, max(len(one) for many in pieces.values() for one in many))
+    for part, many in pieces.items():
+        if longer := sum(len(one) > most for one in many):
+            notes.append(f"{longer} of {len(many)} {part} texts have more than {most} pieces and are cut off there")
+    told = TokenRows((most,), labels.classes, len(vocabulary(model)), base64.b64encode(model).decode())
+    splits = {part: split(arrays, pieces[part], most) for part, arrays in parts.items()}
+    return Dataset(**splits, labels=labels.kind, preprocessing=told, notes=(*raw.notes, *notes))
+
+
+def written(arrays: Arrays, part: str) -> tuple[Arrays, int]:
+    """Return the texts that are not empty, without white space around them, with weights; and how many were empty.
+
+    Raises:
+        MissingError: they are no texts, or texts and labels are not as many.
+    """
+    x, y = np.asarray(arrays.x), arrays.y
+    if x.ndim == 2 and x.shape[1] == 1:
+        x = x[:, 0]
+    if x.dtype.kind == "S":
+        x = np.char.decode(x, "utf-8")
+    if x.ndim != 1 or not all(isinstance(one, str) for one in x.tolist()):
+        raise MissingError(f"data: {part} holds {x.dtype} of shape {x.shape}; allowed are texts (n,)")
+    if len(x) != len(y):
+        raise MissingError(f"data: {part} has {len(x)} texts and {len(y)} labels; there must be one for each")
+    weight = np.ones(len(x), np.float32) if arrays.weight is None else np.asarray(arrays.weight, np.float32)
+    stripped = np.array([one.strip() for one in x.tolist()])
+    there = np.flatnonzero(np.char.str_len(stripped) > 0)
+    if not len(there):
+        raise MissingError(f"data: all {part} texts are empty")
+    return replace(arrays, x=stripped, weight=weight).take(there), len(x) - len(there)
+
+
+def unseen(parts: Mapping[str, Arrays], classes: tuple[str, ...]) -> list[str]:
+    """Return a note for each class that train has no example of: a model cannot learn it."""
+    if parts["train"].y.ndim != 1:
+        return []
+    counts = {part: np.bincount(arrays.y, minlength=len(classes)) for part, arrays in parts.items()}
+    return [
+        f"the class '{name}' has no example in train, and {counts['validation'][index]} in validation, "
+        f"{counts['test'][index]} in test, that no model can get right"
+        for index, name in enumerate(classes)
+        if not counts["train"][index]
+    ]
+
+
+def split(arrays: Arrays, pieces: list[list[int]], length: int) -> Split:
+    """Return a part as rows."""
+    rows, lengths = padded(pieces, length)
+    assert arrays.weight is not None
+    return Split(rows, arrays.y, arrays.weight, lengths=lengths)

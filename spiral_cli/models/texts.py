@@ -1,0 +1,16 @@
+"""What the models of texts share: where a row holds pieces, and which."""
+
+from __future__ import annotations
+
+import keras
+
+
+def there(tokens: keras.KerasTensor) -> keras.KerasTensor:
+    """Return 1 for each piece of ``tokens`` (batch, length) and 0 for padding, (batch, length, 1) float32."""
+    real = keras.ops.cast(keras.ops.not_equal(tokens, 0), "float32")
+    return keras.ops.expand_dims(real, -1)
+
+
+def positions(tokens: keras.KerasTensor) -> keras.KerasTensor:
+    """Return the place of every piece, counted from 0, (batch, length) int32."""
+    return keras.ops.cumsum(keras.ops.ones_like(tokens), axis=1) - 1
