@@ -39,8 +39,9 @@ def load_texts(settings: Data, seed: int) -> Dataset:
             notes.append(f"{empty} of {len(arrays.y)} {part} texts are empty and left out")
     parts, labels = labelled(parts, raw.classes, settings, seed)
     notes += unseen(parts, labels.classes)
-    model = learnt(map(str, parts["train"].x), settings.tokens)
-    pieces = {part: numbers(model, list(map(str, arrays.x))) for part, arrays in parts.items()}
+    texts = {part: np.asarray(arrays.x).tolist() for part, arrays in parts.items()}
+    model = learnt(texts["train"], settings.tokens)
+    pieces = {part: numbers(model, many) for part, many in texts.items()}
     most = min(settings.tokens.max_length, max(len(one) for many in pieces.values() for one in many))
     for part, many in pieces.items():
         if longer := sum(len(one) > most for one in many):
