@@ -17,6 +17,7 @@ from spiral_cli.errors import did_you_mean
 from spiral_cli.recipe.applications import Application
 from spiral_cli.recipe.augment import augment_findings
 from spiral_cli.recipe.kinds import Fraction, Path, Positive, Text
+from spiral_cli.recipe.metrics import lower_is_better
 from spiral_cli.recipe.prune import Prune
 from spiral_cli.recipe.section import Finding, NameIn, Section, forms, listed, repeated, sources
 
@@ -260,7 +261,9 @@ class Train(Section):
 class Guard(Section):
     """When a round is kept and when it is rolled back."""
 
-    monitor: Text = Field(default="accuracy", description="the validation metric that decides")
+    monitor: Text = Field(
+        default="accuracy", description="the validation metric that decides; by default the first of the task's"
+    )
     mode: Literal["auto", "max", "min"] = "auto"
     max_drop: Annotated[float, Field(ge=0.0)] = Field(
         default=0.01, description="largest loss against the teacher, absolute"
@@ -268,10 +271,12 @@ class Guard(Section):
     patience: Positive = Field(default=2, description="failed tries in a row that end the spiral")
 
     def rules(self) -> Iterator[Finding]:
-        """A loss is not maximised."""
-        if self.monitor.endswith("loss") and self.mode == "max":
+        """A loss or an error rate is not maximised, and of what is known nothing else minimised."""
+        lower = lower_is_better(self.monitor)
+        if lower and self.mode == "max":
             yield ("mode",), f"received 'max'; {self.monitor} is better when lower: write min, or leave mode out"
-        if not self.monitor.endswith("loss") and self.mode == "min":
+        known = any(self.monitor in part.facts.get("metrics", ()) for part in registry.tasks.built_in().values())
+        if known and not lower and self.mode == "min":
             yield ("mode",), f"received 'min'; {self.monitor} is better when higher: write max, or leave mode out"
 
 
@@ -349,9 +354,18 @@ class Recipe(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def empty_is_default(cls, raw: Any) -> Any:
-        """Let a key without a value (a section whose lines are all commented out) mean its default."""
-        return {key: value for key, value in raw.items() if value is not None} if isinstance(raw, dict) else raw
+    def defaults(cls, raw: Any) -> Any:
+        """Let a key without a value mean its default, and the guard watch the task's first metric.
+
+        Without a value is also a section whose lines are all commented out.
+        """
+        if not isinstance(raw, dict):
+            return raw
+        values = {key: value for key, value in raw.items() if value is not None}
+        guard, task = values.get("guard", {}), registry.tasks.parts().get(str(values.get("task")))
+        if isinstance(guard, dict) and task is not None and (metrics := task.facts.get("metrics")):
+            values["guard"] = {"monitor": metrics[0], **guard}
+        return values
 
     def rules(self) -> Iterator[Finding]:
         """The guard watches a metric that the task measures; device and distribution fit each other."""

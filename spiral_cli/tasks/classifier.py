@@ -12,11 +12,11 @@ import numpy as np
 from spiral_cli import registry
 from spiral_cli.data import Dataset, Split
 from spiral_cli.data.pipeline import Inputs
-from spiral_cli.data.preprocessing import few, model_inputs
+from spiral_cli.data.preprocessing import Preprocessing, few, model_inputs
 from spiral_cli.models.load import build_from, load_model
 from spiral_cli.recipe.schema import Recipe, Student, Teacher
-from spiral_cli.tasks.answers import disagreements, named, paired, recalls, said, truth
-from spiral_cli.tasks.classification import Head, Said, near_chance, read_head
+from spiral_cli.tasks.answers import disagreements, named, paired, recalls, said_of
+from spiral_cli.tasks.classification import Head, Said, near_chance, read_head, truth
 
 HEAD_SAMPLE = 256
 
@@ -31,6 +31,8 @@ class Classifier(ABC):
         recipe: the recipe.
         dataset: its data, loaded.
     """
+
+    head_type = Head
 
     def __init__(self, recipe: Recipe, dataset: Dataset) -> None:
         self.recipe, self.dataset, self.preprocessing = recipe, dataset, dataset.preprocessing
@@ -101,10 +103,22 @@ class Classifier(ABC):
         """Return up to ``most`` examples that the two decide differently, those both are surest of first."""
         names, rows = self.preprocessing.classes, disagreements(teacher, student, most)
         true = self._truth(split, student)[rows]
-        answers = zip(said(teacher, rows, names), said(student, rows, names), strict=True)
+        answers = zip(said_of(teacher, rows, names), said_of(student, rows, names), strict=True)
         return [
             {"shown": shown, "truth": named(label, names), "teacher": theirs, "student": ours}
             for shown, label, (theirs, ours) in zip(self.shown(split, rows), true, answers, strict=True)
+        ]
+
+    @classmethod
+    def tell(cls, preprocessing: Preprocessing, said: Said) -> list[dict[str, Any]]:
+        """Return the ``answer`` for every input, its ``confidence``, and the probability of each class."""
+        names = preprocessing.classes
+        chances = said.probabilities
+        told = said_of(said, np.arange(len(chances)), names)
+        labels = names[-1:] if chances.shape[1] == 1 else names
+        return [
+            {**one, "probabilities": dict(zip(labels, map(float, row), strict=True))}
+            for one, row in zip(told, chances, strict=True)
         ]
 
     def _truth(self, split: Split, said: Said) -> np.ndarray:

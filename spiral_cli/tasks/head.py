@@ -50,8 +50,8 @@ class Head(Protocol):
     def measures(self, y: np.ndarray) -> Sequence[str]:
         """Return the names of the metrics there are for such labels, the one that counts first."""
 
-    def metrics(self, said: Said, y: np.ndarray, weight: np.ndarray) -> dict[str, float]:
-        """Measure answers against labels (n, …) weighted by (n,)."""
+    def metrics(self, said: Said, y: np.ndarray, weight: np.ndarray, only: str | None = None) -> dict[str, float]:
+        """Measure answers against labels (n, …) weighted by (n,): all metrics, or at least the one named."""
 
     def agreement(self, ours: Said, theirs: Said) -> float:
         """Return the fraction of examples that two models answer alike."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import keras
@@ -22,13 +22,14 @@ class Task(Protocol):
         recipe: the recipe it was made from.
         dataset: train, validation and test part.
         preprocessing: how stored rows become model inputs.
-        preprocessing_type: its class, which reads what was written beside a student.
+        preprocessing_type, head_type: the classes that read what was written beside a student.
     """
 
     recipe: Recipe
     dataset: Dataset
     preprocessing: Preprocessing
     preprocessing_type: type[Preprocessing]
+    head_type: type[Head]
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -66,3 +67,11 @@ class Task(Protocol):
         Each has ``shown`` (``kind`` and ``source``, such as an image's ``data:`` address), its ``truth``, and of
         ``teacher`` and ``student`` an ``answer`` and its ``confidence`` (0 to 1, or None where there is none).
         """
+
+    @classmethod
+    def rows_from(cls, preprocessing: Any, inputs: Sequence[str]) -> np.ndarray:
+        """Return raw inputs, such as paths of files, as stored rows (n, …); MissingError names a bad one."""
+
+    @classmethod
+    def tell(cls, preprocessing: Any, said: Said) -> list[dict[str, Any]]:
+        """Return what a model says of each input as plain data, ``answer`` first."""
