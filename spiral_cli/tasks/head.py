@@ -29,8 +29,8 @@ class Head(Protocol):
     def logits(self, output: tf.Tensor) -> tf.Tensor:
         """Return float32 logits (batch, …, outputs)."""
 
-    def task_loss(self, logits: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-        """Return the loss (batch,) against the labels; padding does not count."""
+    def task_loss(self, logits: tf.Tensor, y: tf.Tensor, smoothing: float = 0.0) -> tf.Tensor:
+        """Return the loss (batch,) against the labels, of which a part is spread over all; padding does not count."""
 
     def distillation_loss(
         self, loss: DistillationLoss, logits: tf.Tensor, taught: tf.Tensor, temperature: float, y: tf.Tensor
@@ -47,11 +47,11 @@ class Head(Protocol):
     def say(self, forward: Forward, x: Inputs) -> Said:
         """Return what a model says of stored rows ``x``."""
 
-    def measures(self, y: np.ndarray) -> Sequence[str]:
+    def measures(self, y: Any) -> Sequence[str]:
         """Return the names of the metrics there are for such labels, the one that counts first."""
 
-    def metrics(self, said: Said, y: np.ndarray, weight: np.ndarray, only: str | None = None) -> dict[str, float]:
-        """Measure answers against labels (n, …) weighted by (n,): all metrics, or at least the one named."""
+    def metrics(self, said: Said, y: Any, weight: np.ndarray, only: str | None = None) -> dict[str, float]:
+        """Measure answers against what `Task.truth` gives, weighted by (n,): all metrics, or at least the one named."""
 
     def agreement(self, ours: Said, theirs: Said) -> float:
         """Return the fraction of examples that two models answer alike."""
