@@ -17,8 +17,6 @@ from spiral_cli.data.sound import data_uri
 from spiral_cli.data.spectrogram import LogMel
 from spiral_cli.errors import MissingError
 from spiral_cli.recipe.schema import Recipe
-from spiral_cli.tasks.answers import said as told
-from spiral_cli.tasks.classification import Said
 from spiral_cli.tasks.classifier import Classifier
 
 
@@ -61,8 +59,3 @@ class AudioClassification(Classifier):
             if not len(one):
                 raise MissingError(f"{file} holds no sound; remove it")
         return preprocessing.rows(heard)
-
-    @classmethod
-    def tell(cls, preprocessing: LogMel, said: Said) -> list[dict[str, Any]]:
-        """Return the ``answer`` and its ``confidence`` for each recording."""
-        return told(said, np.arange(len(said.logits)), preprocessing.classes)

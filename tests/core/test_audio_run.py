@@ -16,13 +16,10 @@ from tones import PITCHES, soundfile, tone, write, write_folder
 
 from spiral_cli.compress import build_task
 from spiral_cli.data.audio import Clips
-from spiral_cli.data.preprocessing import from_json, model_inputs
 from spiral_cli.errors import MissingError, UsageError
+from spiral_cli.predict import predict
 from spiral_cli.recipe import load_recipe
 from spiral_cli.report.page import write_page
-from spiral_cli.runtimes.session import open_model
-from spiral_cli.tasks.audio_classification import AudioClassification
-from spiral_cli.tasks.classification import Head, Said
 
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "configs" / "speech" / "fsdd.yaml"
@@ -66,25 +63,17 @@ def test_the_student_of_tones_is_sound(finished):
 
 
 def test_files_alone_are_enough_to_hear_with(finished, tmp_path):
-    """From preprocessing.json and an exported file: paths to rows, rows to answers."""
     _, where, _ = finished
-    told = from_json(where.preprocessing.read_text("utf-8"))
     files = [write(tmp_path / f"{name}.wav", tone(pitch, 0.4, 16_000), 16_000) for name, pitch in PITCHES.items()]
-    rows = AudioClassification.rows_from(told, [str(file) for file in files])
-    assert rows.shape == (3, *told.input_shape) and rows.dtype == np.float32
-    for file in (where.student, where.root / "exports" / "litert_int8.tflite"):
-        session = open_model(file, 1)
-        logits = np.concatenate([session.run(model_inputs(row[None], told))[0] for row in rows])
-        answers = AudioClassification.tell(told, Said(Head(exclusive=True, probabilities=False), logits))
-        assert [one["answer"] for one in answers] == list(PITCHES)
-        assert all(1 / 3 < one["confidence"] <= 1.0 for one in answers)
-        json.dumps(answers)
+    for model in (where.student, where.root / "exports" / "litert_int8.tflite"):
+        told = predict(model, where.preprocessing, [str(file) for file in files])
+        assert [one["answer"] for one in told] == list(PITCHES)
+        assert all(1 / 3 < one["confidence"] <= 1.0 for one in told)
     (tmp_path / "empty.wav").write_bytes(b"")
-    with pytest.raises(MissingError, match=r"empty.wav holds no sound"):
-        AudioClassification.rows_from(told, [str(files[0]), str(tmp_path / "empty.wav")])
     (tmp_path / "words.wav").write_text("no sound but words " * 10)
-    with pytest.raises(MissingError, match=r"words.wav cannot be read as audio"):
-        AudioClassification.rows_from(told, [str(tmp_path / "words.wav")])
+    for name, said in (("empty", "empty.wav holds no sound"), ("words", "words.wav cannot be read as audio")):
+        with pytest.raises(MissingError, match=said):
+            predict(where.student, where.preprocessing, [str(files[0]), str(tmp_path / f"{name}.wav")])
 
 
 def test_what_is_shown_is_what_a_model_hears(finished):

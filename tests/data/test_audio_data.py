@@ -19,6 +19,7 @@ from spiral_cli.data.spectrogram import LogMel, spectrograms
 from spiral_cli.errors import MissingError
 from spiral_cli.recipe.schema import Data
 from spiral_cli.registry import datasets
+from spiral_cli.tasks.classification import Head
 
 SOUND = {"sample_rate": 8000, "seconds": 0.5, "mels": 16, "window": 0.032, "hop": 0.016}
 
@@ -192,7 +193,9 @@ def test_a_builder_gives_paths_and_nothing_else(folder, tmp_path, monkeypatch):
 
 def test_preprocessing_is_written_read_and_compared(folder):
     told = load_audio(data("audio_folder", folder), 0).preprocessing
-    assert from_json(to_json("audio_classification", told)) == told
+    head = Head(exclusive=True, probabilities=False)
+    beside = from_json(to_json("audio_classification", told, head))
+    assert (beside.preprocessing, beside.head) == (told, head)
     assert told.differences(told) == []
     assert told.differences(replace(told, hop=0.02, high=3000.0)) == [
         "hop 0.016, and the recipe comes to 0.02; see data.audio.hop",
