@@ -47,6 +47,38 @@ class Tokens(Section):
     max_length: Positive = Field(default=64, description="pieces of a text that are read; what is longer is cut off")
 
 
+class Audio(Section):
+    """How sound becomes the log-mel spectrogram that a model is given."""
+
+    sample_rate: Annotated[int, Field(ge=1000, le=384_000)] = Field(
+        default=16_000, description="samples a second; recordings of other rates are resampled"
+    )
+    seconds: Annotated[float, Field(gt=0.0)] = Field(
+        default=1.0, description="length of a clip to classify; shorter ones are padded with silence, longer ones cut"
+    )
+    mels: Annotated[int, Field(ge=1, le=512)] = Field(default=40, description="bands of the mel scale")
+    window: Annotated[float, Field(gt=0.0)] = Field(default=0.025, description="seconds of sound in one spectrum")
+    hop: Annotated[float, Field(gt=0.0)] = Field(default=0.010, description="seconds from one spectrum to the next")
+    low: Annotated[float, Field(ge=0.0)] = Field(default=20.0, description="Hz, where the lowest band begins")
+    high: Annotated[float, Field(gt=0.0)] | None = Field(
+        default=None, description="Hz, where the highest band ends; half the sample rate by default"
+    )
+
+    def rules(self) -> Iterator[Finding]:
+        """Bands lie below half the sample rate; windows overlap or touch, and at least one fits into a clip."""
+        highest = self.sample_rate / 2
+        if self.high is not None and self.high > highest:
+            yield ("high",), f"received {self.high:g}; allowed: up to {highest:g}, half of data.audio.sample_rate"
+        if self.low >= (top := min(self.high or highest, highest)):
+            yield ("low",), f"received {self.low:g}; allowed: below {top:g}, where the highest band ends"
+        if self.hop > self.window:
+            yield ("hop",), f"received {self.hop:g}; allowed: up to {self.window:g}, the window, or sound is skipped"
+        if self.hop * self.sample_rate < 1:
+            yield ("hop",), f"received {self.hop:g}; allowed: from {1 / self.sample_rate:g}, one sample"
+        if self.window > self.seconds:
+            yield ("window",), f"received {self.window:g}; allowed: up to {self.seconds:g}, the seconds of a clip"
+
+
 class Data(Section):
     """Where examples come from and what the model expects of them."""
 
@@ -73,6 +105,9 @@ class Data(Section):
         default={}, description="what the columns of a table are called where not label and text: {text: sentence}"
     )
     tokens: Tokens = Field(default_factory=dict, validate_default=True, description="of text: how it becomes numbers")
+    audio: Audio = Field(
+        default_factory=dict, validate_default=True, description="of sound: how it becomes spectrograms"
+    )
     stream: Literal["auto", True, False] = Field(
         default="auto", description="read images from disk in every epoch; auto: where they take more than memory_gb"
     )
