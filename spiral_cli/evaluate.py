@@ -61,8 +61,8 @@ class Evaluator:
         """Return the task's metrics on ``split``; raises as `said`."""
         return self.head.metrics(self.said(split), self.task.truth(split, self.head), split.weight)
 
-    def _finite_logits(self, x: Inputs) -> np.ndarray:
-        logits = self.logits(x)
+    def _finite_logits(self, x: Inputs, cut: np.ndarray | None = None) -> np.ndarray:
+        logits = self.logits(x)  # not cut: that would be another trace
         broken = int(np.count_nonzero(~finite(logits)))
         if broken:
             raise DivergedError(

@@ -84,9 +84,9 @@ class Proof:
         if broken := int(np.count_nonzero(~np.all([finite(one) for one in outputs], axis=0))):
             raise Unfit(f"it gives NaN or infinity for {broken} of {len(self._compared_rows)} test examples")
 
-        def forward(x: Inputs) -> np.ndarray:
+        def forward(x: Inputs, cut: np.ndarray | None = None) -> np.ndarray:
             known = x is test.x and len(outputs[0]) == len(x)
-            return self._logits(outputs if known else self._run(session, x))
+            return self._logits(outputs if known else self._run(session, x, cut))
 
         theirs, truth = head.say(forward, test.x), task.truth(test, head)
         wanted, metrics = (head.metrics(said, truth, test.weight) for said in (self._said, theirs))
@@ -124,22 +124,22 @@ class Proof:
     def _logits(self, outputs: Arrays) -> np.ndarray:
         return self.chosen.evaluator.head.logits(tf.constant(outputs[0])).numpy()
 
-    def _run(self, session: Session, x: Inputs) -> Arrays:
+    def _run(self, session: Session, x: Inputs, cut: np.ndarray | None = None) -> Arrays:
         """Return a file's outputs on stored rows.
 
         Raises:
             Unfit: it does not run.
         """
         try:
-            columns = zip(*self._blocks(session, x), strict=True)
+            columns = zip(*self._blocks(session, x, cut), strict=True)
             return tuple(np.concatenate(column) for column in columns)
         except Exception as error:  # each runtime has its own
             raise Unfit(f"{session.runtime} cannot run it ({first_line(error)})") from error
 
-    def _blocks(self, session: Session, x: Inputs) -> Iterator[Arrays]:
+    def _blocks(self, session: Session, x: Inputs, cut: np.ndarray | None) -> Iterator[Arrays]:
         task = self.chosen.evaluator.task
         for block, count in batches(x, few(task.preprocessing.input_shape, BATCH)):
-            outputs = session.run(model_inputs(block, task.preprocessing))
+            outputs = session.run(model_inputs(block, task.preprocessing, cut))
             yield tuple(output[:count] for output in outputs)
 
     def _zeros_kept(self, session: Session) -> bool | None:

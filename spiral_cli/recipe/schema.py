@@ -56,6 +56,9 @@ class Audio(Section):
     seconds: Annotated[float, Field(gt=0.0)] = Field(
         default=1.0, description="length of a clip to classify; shorter ones are padded with silence, longer ones cut"
     )
+    longest: Annotated[float, Field(gt=0.0)] = Field(
+        default=20.0, description="seconds of an utterance to recognise; longer ones are not trained on"
+    )
     mels: Annotated[int, Field(ge=1, le=512)] = Field(default=40, description="bands of the mel scale")
     window: Annotated[float, Field(gt=0.0)] = Field(default=0.025, description="seconds of sound in one spectrum")
     hop: Annotated[float, Field(gt=0.0)] = Field(default=0.010, description="seconds from one spectrum to the next")

@@ -11,8 +11,14 @@ import tensorflow as tf
 from spiral_cli.data.pipeline import Inputs
 
 DistillationLoss = Callable[[tf.Tensor, tf.Tensor, float, bool], tf.Tensor]
-Forward = Callable[[Inputs], np.ndarray]  # stored rows (n, …) to logits (n, …)
 Said = Any  # a task's own: what a model says of a part of the data, decoded
+
+
+class Forward(Protocol):
+    """A model, in whatever runtime, as a function of stored rows."""
+
+    def __call__(self, x: Inputs, cut: np.ndarray | None = None) -> np.ndarray:
+        """Return the logits (n, …) of rows (n, …), whose parts may be cut to the lengths ``cut`` (parts,)."""
 
 
 class Head(Protocol):

@@ -12,13 +12,14 @@ import tensorflow as tf
 from spiral_cli.data.pairs import PairRows
 from spiral_cli.data.pipeline import Inputs
 from spiral_cli.data.tokenizer import BEGIN, PAD
+from spiral_cli.data.tokens import cut_lengths
 from spiral_cli.extras import needed
 from spiral_cli.tasks.classification import Head
 from spiral_cli.tasks.decoding import beam_search
 from spiral_cli.tasks.head import DistillationLoss, Forward
 from spiral_cli.tasks.sequences import at_every_place, crossentropy, mean_of_real
 
-ROWS = 32  # translated side by side where a whole model runs for every piece
+ROWS = 64  # translated side by side where a whole model runs for every piece
 ORDERS = 4  # of BLEU's n-grams
 
 
@@ -67,21 +68,25 @@ class TranslationHead:
         return mean_of_real(losses, real(y[:, :places]))
 
     def say(self, forward: Forward, x: Inputs) -> Translations:
-        """Translate stored rows, a whole forward pass for every piece."""
+        """Translate stored rows, a whole forward pass for every piece; sentences of like length together."""
         source, most = self.rows.lengths
         stored = np.asarray(x)
         said = np.zeros((len(stored), most), np.int32)
-        for start in range(0, len(stored), ROWS):
-            rows = stored[start : start + ROWS]
+        lengths = np.count_nonzero(stored[:, :source], axis=1)
+        order = np.argsort(lengths, kind="stable")
+        for start in range(0, len(order), ROWS):
+            here = order[start : start + ROWS]
 
-            def step(beginnings: np.ndarray, owners: np.ndarray, rows: np.ndarray = rows) -> np.ndarray:
-                given = rows[owners]
+            def step(beginnings: np.ndarray, owners: np.ndarray, here: np.ndarray = here) -> np.ndarray:
+                place = beginnings.shape[1]
+                given = stored[here[owners]]
                 given[:, source:] = PAD
-                given[:, source : source + beginnings.shape[1]] = beginnings
-                logits = forward(given)[:, beginnings.shape[1] - 1]
+                given[:, source : source + place] = beginnings
+                cut = np.array([[lengths[here].max(), place]])
+                logits = forward(given, cut_lengths(cut, np.array(self.rows.lengths))[0])[:, place - 1]
                 return tf.nn.log_softmax(logits).numpy()
 
-            said[start : start + len(rows)] = beam_search(step, len(rows), BEGIN, most)
+            said[here] = beam_search(step, len(here), BEGIN, most)
         return Translations(tuple(self.rows.text(row) for row in said), said)
 
     def measures(self, y: Sequence[str]) -> tuple[str, ...]:
