@@ -53,7 +53,11 @@ class PairRows:
 
     def rows(self, sentences: Sequence[str]) -> np.ndarray:
         """Return sentences, of which nothing is translated yet, as rows (n, length) int32."""
-        return self.rows_of(numbers(base64.b64decode(self.tokenizer), sentences), [()] * len(sentences))
+        return self.rows_of(self.pieces(sentences), [()] * len(sentences))
+
+    def pieces(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return each text as numbers of pieces."""
+        return numbers(base64.b64decode(self.tokenizer), texts)
 
     def rows_of(self, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> np.ndarray:
         """Return the pieces of sentences and of what is said of their translations as rows (n, length) int32."""

@@ -54,7 +54,7 @@ class Preprocessing(Protocol):
 
 def to_json(task: str, preprocessing: Preprocessing, head: Any) -> str:
     """Return the text of `preprocessing.json`: whose it is, how outputs are read, and how inputs are made."""
-    facts = {TASK: task, HEAD: asdict(head), **asdict(preprocessing)}
+    facts = {TASK: task, HEAD: head.facts, **asdict(preprocessing)}
     return json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -79,7 +79,8 @@ def from_json(text: str) -> Beside:
         facts = json.loads(text)
         task = tasks.get(facts.pop(TASK, "image_classification"))  # which none named before there were others
         head = facts.pop(HEAD, None)
-        return Beside(task, task.preprocessing_type.read(facts), head and task.head_type(**head))
+        preprocessing = task.preprocessing_type.read(facts)
+        return Beside(task, preprocessing, None if head is None else task.head_from(preprocessing, head))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise MissingError(
             f"preprocessing.json cannot be used ({type(error).__name__}: {error}); it must be as spiral wrote it"

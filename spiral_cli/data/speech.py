@@ -204,12 +204,17 @@ def utterances(
     x = filled(told.standardised(found.spectra), told.input_shape[0])
     y, counts = padded(pieces, most)
     lengths = np.array([[len(one)] for one in found.spectra], np.int32)
-    weight = counts[:, 0] / counts.mean() if part == "train" else np.ones(len(x))
+    weight = weights(counts) if part == "train" else np.ones(len(x), np.float32)
     return Utterances(
         x,
         y,
-        weight.astype(np.float32),
+        weight,
         lengths=lengths,
         references=tuple(texts),
         files=tuple(found.files),
     )
+
+
+def weights(counts: np.ndarray) -> np.ndarray:
+    """Return the weight (n,) float32 of utterances of so many pieces (n, 1), every piece counting alike."""
+    return (np.maximum(counts[:, 0], 1) / np.maximum(counts, 1).mean()).astype(np.float32)

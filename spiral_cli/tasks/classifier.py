@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
 
 import keras
 import numpy as np
@@ -13,6 +13,7 @@ from spiral_cli import registry
 from spiral_cli.data import Dataset, Split
 from spiral_cli.data.pipeline import Inputs
 from spiral_cli.data.preprocessing import Preprocessing, few, model_inputs
+from spiral_cli.errors import UsageError
 from spiral_cli.models.load import build_from, load_model
 from spiral_cli.recipe.schema import Recipe, Student, Teacher
 from spiral_cli.tasks.answers import disagreements, named, paired, recalls, said_of
@@ -31,8 +32,6 @@ class Classifier(ABC):
         recipe: the recipe.
         dataset: its data, loaded.
     """
-
-    head_type = Head
 
     def __init__(self, recipe: Recipe, dataset: Dataset) -> None:
         self.recipe, self.dataset, self.preprocessing = recipe, dataset, dataset.preprocessing
@@ -95,9 +94,13 @@ class Classifier(ABC):
         """Return the labels, which decisions are measured against."""
         return self.labels(split, head)
 
-    def speaker(self, model: keras.Model, head: Head) -> None:
+    def speaker(self, model: keras.Model, head: Head, beams: int = 1) -> None:
         """Return nothing: one forward pass says it all."""
         return
+
+    def taught(self, texts: Sequence[str]) -> NoReturn:
+        """Refuse: a class is no sequence; the recipe is not valid."""
+        raise UsageError("distill.sequence: a class is no sequence; leave the key out")
 
     def paired(self, split: Split, teacher: Said, student: Said) -> dict[str, int] | None:
         """Count the examples that one of the two alone has right, as `answers.paired`."""
@@ -116,6 +119,11 @@ class Classifier(ABC):
             {"shown": shown, "truth": named(label, names), "teacher": theirs, "student": ours}
             for shown, label, (theirs, ours) in zip(self.shown(split, rows), true, answers, strict=True)
         ]
+
+    @classmethod
+    def head_from(cls, preprocessing: Preprocessing, facts: Mapping[str, Any]) -> Head:
+        """Return the head whose `Head.facts` these are."""
+        return Head(**facts)
 
     @classmethod
     def tell(cls, preprocessing: Preprocessing, said: Said) -> list[dict[str, Any]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,8 @@ from spiral_cli.data.audio_files import read_audio, read_blocks
 from spiral_cli.data.frames import Frames
 from spiral_cli.data.pipeline import Inputs
 from spiral_cli.data.sound import data_uri
-from spiral_cli.data.speech import Utterances, load_speech
+from spiral_cli.data.speech import Utterances, load_speech, weights
+from spiral_cli.data.tokens import padded
 from spiral_cli.errors import MissingError, UsageError
 from spiral_cli.models.load import build_from, load_model
 from spiral_cli.recipe.schema import Recipe, Student, Teacher
@@ -25,13 +28,12 @@ from spiral_cli.tasks.transcription_head import TranscriptionHead, Transcripts
 USELESS = 0.95  # of all words wrong
 
 
-@registry.tasks.register("speech_recognition", data="speech", metrics=("wer", "cer"))
+@registry.tasks.register("speech_recognition", data="speech", metrics=("wer", "cer"), sequences=True)
 class SpeechRecognition:
     """Write down what is said."""
 
     preprocessing: Frames
     preprocessing_type = Frames
-    head_type = TranscriptionHead
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe, (self.dataset, self.preprocessing) = recipe, load_speech(recipe.data, recipe.seed)
@@ -91,9 +93,16 @@ class SpeechRecognition:
         assert split.references is not None
         return split.references
 
-    def speaker(self, model: keras.Model, head: TranscriptionHead) -> None:
+    def speaker(self, model: keras.Model, head: TranscriptionHead, beams: int = 1) -> None:
         """Return nothing: one forward pass says it all."""
         return
+
+    def taught(self, texts: Sequence[str]) -> SpeechRecognition:
+        """Return the task with transcripts ``texts`` (n,) to learn in place of the train part's own."""
+        other, train = copy(self), self.dataset.train
+        y, counts = padded(self.preprocessing.pieces(texts), train.y.shape[1])
+        other.dataset = replace(self.dataset, train=replace(train, y=y, weight=weights(counts)))
+        return other
 
     def paired(self, split: Split, teacher: Transcripts, student: Transcripts) -> None:
         """Return nothing: a transcript has more than one word to be right."""
@@ -127,6 +136,11 @@ class SpeechRecognition:
     def train_inputs(self) -> Inputs:
         """Stored training rows (n, frames, mels)."""
         return self.dataset.train.x
+
+    @classmethod
+    def head_from(cls, preprocessing: Frames, facts: Mapping[str, Any]) -> TranscriptionHead:
+        """Return the head whose `facts` these are."""
+        return TranscriptionHead(preprocessing, **facts)
 
     @classmethod
     def rows_from(cls, preprocessing: Frames, inputs: Sequence[str]) -> np.ndarray:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -12,7 +14,7 @@ import tensorflow as tf
 from spiral_cli import registry
 from spiral_cli.data import Split
 from spiral_cli.data.pairs import PairRows
-from spiral_cli.data.parallel import load_pairs
+from spiral_cli.data.parallel import load_pairs, retold
 from spiral_cli.data.pipeline import Inputs
 from spiral_cli.data.tokenizer import BEGIN
 from spiral_cli.errors import MissingError, UsageError
@@ -24,16 +26,16 @@ from spiral_cli.tasks.decoding import beam_search
 from spiral_cli.tasks.translation_head import TranslationHead, Translations
 
 BATCH = 64
+Speaker = Callable[[Inputs], Translations]
 LEAST_BLEU = 1.0  # of a teacher
 
 
-@registry.tasks.register("translation", data="pairs", metrics=("bleu", "chrf"))
+@registry.tasks.register("translation", data="pairs", metrics=("bleu", "chrf"), sequences=True)
 class Translation:
     """Say in one language what a sentence says in another."""
 
     preprocessing: PairRows
     preprocessing_type = PairRows
-    head_type = TranslationHead
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe, (self.dataset, self.preprocessing) = recipe, load_pairs(recipe.data, recipe.seed)
@@ -85,7 +87,7 @@ class Translation:
         """Return the references."""
         return split.references if split.references is not None else [head.rows.text(row) for row in split.y]
 
-    def speaker(self, model: keras.Model, head: TranslationHead) -> Callable[[Inputs], Translations] | None:
+    def speaker(self, model: keras.Model, head: TranslationHead, beams: int = 1) -> Speaker | None:
         """Return what translates stored rows by ``model``: every sentence is read once, then said piece by piece."""
         halves, source = take_apart(model), head.rows.lengths[0]
         if halves is None:
@@ -114,10 +116,16 @@ class Translation:
                 def step(beginnings: np.ndarray, owners: np.ndarray, memory=memory) -> np.ndarray:
                     return following(memory, tf.constant(owners), tf.constant(beginnings)).numpy()
 
-                said[here] = beam_search(step, len(here), BEGIN, said.shape[1])
+                said[here] = beam_search(step, len(here), BEGIN, said.shape[1], beams)
             return Translations(tuple(head.rows.text(row) for row in said), said)
 
         return speak
+
+    def taught(self, texts: Sequence[str]) -> Translation:
+        """Return the task with translations ``texts`` (n,) to learn in place of the train part's own."""
+        other, train = copy(self), self.dataset.train
+        other.dataset = replace(self.dataset, train=retold(self.preprocessing, train, texts))
+        return other
 
     def paired(self, split: Split, teacher: Translations, student: Translations) -> None:
         """Return nothing: a translation is not right or wrong."""
@@ -150,6 +158,11 @@ class Translation:
     def train_inputs(self) -> Inputs:
         """Stored training rows (n, length)."""
         return self.dataset.train.x
+
+    @classmethod
+    def head_from(cls, preprocessing: PairRows, facts: Mapping[str, Any]) -> TranslationHead:
+        """Return the head whose `facts` these are."""
+        return TranslationHead(preprocessing, **facts)
 
     @classmethod
     def rows_from(cls, preprocessing: PairRows, inputs: Sequence[str]) -> np.ndarray:
