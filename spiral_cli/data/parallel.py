@@ -18,7 +18,7 @@ from spiral_cli.errors import MissingError
 from spiral_cli.recipe.schema import Data
 
 
-def load_pairs(settings: Data, seed: int) -> tuple[Dataset, PairRows]:
+def load_pairs(settings: Data, seed: int) -> Dataset:
     """Read, check and split the sentence pairs of a recipe, and make rows of piece numbers of them.
 
     One vocabulary for both languages is learnt from the train part. Pairs of which one side is empty
@@ -62,7 +62,7 @@ def load_pairs(settings: Data, seed: int) -> tuple[Dataset, PairRows]:
         target=columns.get("target", "target"),
     )
     splits = {part: split(told, said[part], None if part == "train" else tuple(texts[part][1])) for part in said}
-    return Dataset(**splits, labels="pieces", preprocessing=told, notes=(*raw.notes, *notes)), told
+    return Dataset(**splits, labels="pieces", preprocessing=told, notes=(*raw.notes, *notes))
 
 
 def written(arrays: Arrays, part: str) -> Arrays:

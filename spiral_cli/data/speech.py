@@ -62,7 +62,7 @@ class Utterances(Split):
     files: tuple[str, ...]
 
 
-def load_speech(settings: Data, seed: int) -> tuple[Dataset, Frames]:
+def load_speech(settings: Data, seed: int) -> Dataset:
     """Read, check and split the utterances of a recipe, and make frames and pieces of transcripts of them.
 
     All are decoded here, so that nothing fails later. Utterances without sound or transcript are left out, and of
@@ -94,7 +94,7 @@ def load_speech(settings: Data, seed: int) -> tuple[Dataset, Frames]:
     told_of = describe(parts, settings.audio, model)
     most = max(len(one) for many in pieces.values() for one in many)
     splits = {part: utterances(found, texts[part], pieces[part], told_of, most, part) for part, found in parts.items()}
-    return Dataset(**splits, labels="pieces", preprocessing=told_of, notes=tuple(notes)), told_of
+    return Dataset(**splits, labels="pieces", preprocessing=told_of, notes=tuple(notes))
 
 
 def heard(arrays: Arrays, part: str, settings: Audio) -> tuple[Heard, list[str]]:

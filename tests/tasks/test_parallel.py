@@ -33,7 +33,8 @@ def settings(folder, **more):
 def test_a_row_is_what_the_encoder_reads_and_the_decoder_is_given(tmp_path):
     write(tmp_path, "train", *zip(*PAIRS, strict=True), end="\r\n")
     write(tmp_path, "val", *zip(*PAIRS[:4], strict=True))
-    data, told = load_pairs(settings(tmp_path), 0)
+    data = load_pairs(settings(tmp_path), 0)
+    told = data.preprocessing
     source, target = told.lengths
     assert (source, target) == (4, 4) and len(data.test.y) == 4 and data.notes == ()
     for row, labels in zip(data.train.x, data.train.y, strict=True):
@@ -66,7 +67,8 @@ def test_empty_and_long_pairs_are_counted_and_references_stay_whole(tmp_path):
     source, target = (list(side) for side in zip(*PAIRS, strict=True))
     write(tmp_path, "train", [*source, "", "a " * 30], [*target, "leer", "b"])
     write(tmp_path, "val", [*source[:3], "cat " * 12], [*target[:3], "y " * 20])
-    data, told = load_pairs(settings(tmp_path, tokens={"max_length": 8}), 0)
+    data = load_pairs(settings(tmp_path, tokens={"max_length": 8}), 0)
+    told = data.preprocessing
     assert data.notes == (
         "1 of 56 train pairs have an empty side and are left out",
         "1 of 49 train pairs have 8 pieces or more and are left out",
@@ -81,7 +83,7 @@ def test_a_table_of_pairs_is_the_same_as_two_files(tmp_path):
     table.mkdir()
     (table / "train.tsv").write_text("en\tde\n" + "".join(f"{a}\t{b}\n" for a, b in PAIRS))
     both = [
-        load_pairs(Data(format=name, path=str(path), columns={"source": "en", "target": "de"}), 5)[0].fingerprint()
+        load_pairs(Data(format=name, path=str(path), columns={"source": "en", "target": "de"}), 5).fingerprint()
         for name, path in (("parallel_text", tmp_path), ("parallel_table", table))
     ]
     assert both[0] == both[1]
@@ -89,7 +91,8 @@ def test_a_table_of_pairs_is_the_same_as_two_files(tmp_path):
 
 def test_what_a_teacher_says_takes_the_place_of_the_translations(tmp_path):
     write(tmp_path, "train", *zip(*PAIRS, strict=True))
-    data, told = load_pairs(settings(tmp_path), 0)
+    data = load_pairs(settings(tmp_path), 0)
+    told = data.preprocessing
     said = ["RUNS die dog", *[""] * (len(data.train.y) - 1)]
     other = retold(told, data.train, said)
     source = told.lengths[0]

@@ -42,8 +42,9 @@ def settings(folder, name="speech_manifest", **more) -> Data:
 def test_rows_hold_frames_and_zeros_behind_them(tmp_path):
     manifest(tmp_path, "train", 24)
     manifest(tmp_path, "valid", 4)
-    data, told = load_speech(settings(tmp_path, validation=0.2), 1)
-    again, _ = load_speech(settings(tmp_path, validation=0.2), 1)
+    data = load_speech(settings(tmp_path, validation=0.2), 1)
+    told = data.preprocessing
+    again = load_speech(settings(tmp_path, validation=0.2), 1)
     assert data.fingerprint() == again.fingerprint() and data.notes == ()
     assert len(data.test.y) == 4 and data.test.references == tuple(TEXTS)  # small, as data.tokens.lower says
     assert Frames.read(json.loads(json.dumps(vars(told)))) == told
@@ -71,7 +72,8 @@ def test_what_is_odd_is_counted(tmp_path):
     manifest(tmp_path, "test", 3)
     with (tmp_path / "test.jsonl").open("a") as file:
         file.write(json.dumps({"audio_filepath": "wav/s1/long.wav", "text": "a ß"}) + "\n")
-    data, told = load_speech(settings(tmp_path, audio={"longest": 1.0}), 0)
+    data = load_speech(settings(tmp_path, audio={"longest": 1.0}), 0)
+    told = data.preprocessing
     assert data.notes == (
         "1 of 15 train recordings have another sample rate and are resampled to 8000 Hz",
         "1 of 15 train transcripts are empty and left out",
@@ -96,14 +98,14 @@ def test_librispeech_and_ljspeech_are_read_as_they_lie(tmp_path):
         for name in names:
             record(chapter / f"{name}.flac", 0.4)
         (chapter / f"{speaker}-7.trans.txt").write_text("".join(f"{name} A B C\n" for name in names))
-    data, _ = load_speech(settings(tmp_path / "libri", "librispeech"), 0)
+    data = load_speech(settings(tmp_path / "libri", "librispeech"), 0)
     assert len(data.test.y) == 3 and set(data.train.references) == {"a b c"}
     voices = [{file.split("/")[-3] for file in part.files} for part in (data.train, data.test)]
     assert not voices[0] & voices[1]
     for number in range(10):
         record(tmp_path / f"lj/wavs/LJ{number}.wav", 0.4)
     (tmp_path / "lj/metadata.csv").write_text("".join(f"LJ{number}|2 a|two a\n" for number in range(10)))
-    data, _ = load_speech(settings(tmp_path / "lj", "ljspeech"), 0)
+    data = load_speech(settings(tmp_path / "lj", "ljspeech"), 0)
     assert data.test.references == ("two a",) * len(data.test.y) and len(data.train.y) == 7
     (tmp_path / "lj/metadata.csv").write_text("LJ0|a|b|c\n")
     with pytest.raises(MissingError, match=r"metadata\.csv, line 1: received 4 fields"):
