@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -30,6 +30,7 @@ class Frames:
         tokenizer: sentencepiece's model of the transcripts in base64.
     """
 
+    dtype: ClassVar[str] = "float32"  # of stored rows
     input_shape: tuple[int, int]
     sample_rate: int
     mels: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -30,6 +30,7 @@ class PairRows:
         source, target: what the recipe calls the languages.
     """
 
+    dtype: ClassVar[str] = "int32"  # of stored rows
     lengths: tuple[int, int]
     vocabulary: int
     tokenizer: str

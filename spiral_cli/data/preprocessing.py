@@ -29,9 +29,11 @@ class Preprocessing(Protocol):
     Attributes:
         input_shape: of one stored row.
         classes: what the numbers along the outputs' last axis stand for: classes, characters, pieces.
+        dtype: NumPy's name of a type that stored rows may have.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
+    dtype: ClassVar[str]
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -95,6 +97,11 @@ def model_inputs(
 
     inputs = preprocessing.inputs(tf.constant(stored), None if cut is None else tf.constant(cut))
     return tuple(one.numpy() for one in (inputs if isinstance(inputs, list) else [inputs]))
+
+
+def one_of(stored: Any, preprocessing: Preprocessing) -> list[tuple[int, ...]]:
+    """Return the shapes of a model's inputs for one row, where a length may be left open in the model."""
+    return [one.shape[1:] for one in model_inputs(stored[:1], preprocessing)]
 
 
 def few(shape: tuple[int, ...], most: int) -> int:
