@@ -72,6 +72,24 @@ UNSAID = {
 }
 
 
+def test_the_recipe_of_questions_is_one(tmp_path):
+    [recipe] = blocks("Every kind of problem", "yaml")
+    (tmp_path / "questions.yaml").write_text(recipe)
+    assert load_recipe(tmp_path / "questions.yaml").guard.monitor == "accuracy"
+
+
+def test_every_task_format_model_and_metric_stands_in_the_table():
+    from spiral_cli import registry
+
+    table = README.split("\n## Every kind of problem\n")[1].split("\n\n")[1]
+    for name, part in registry.tasks.built_in().items():
+        [row] = [line for line in table.splitlines() if line.startswith(f"| `{name}`")]
+        kind = part.facts["data"]
+        formats = [one for one, of in registry.datasets.built_in().items() if of.facts.get("gives", "images") == kind]
+        models = [one for one, of in registry.models.built_in().items() if of.facts.get("takes", "images") == kind]
+        assert all(one in row for one in (*formats, *models, part.facts["metrics"][0])), name
+
+
 def test_the_five_lines_for_ones_own_model_are_a_recipe(tmp_path):
     [recipe] = blocks("Your own model on your own images", "yaml")
     (tmp_path / "spiral.yaml").write_text(recipe)
