@@ -47,7 +47,7 @@ def bootstrap(task: Task, head: Head, split: Split, teacher: Said, student: Said
     Returns:
         ``low`` and ``high``, the 95 % interval of the drop, and ``error``, its standard error.
     """
-    guard, y = task.recipe.guard, task.labels(split, head)
+    guard, y = task.recipe.guard, task.truth(split, head)
     mode, rng = monitor_mode(guard.monitor, guard.mode), np.random.default_rng(0)
     drops = np.empty(DRAWS)
     for draw in range(DRAWS):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from spiral_cli.data.pipeline import batches
+from spiral_cli.data.pipeline import Inputs, batches
 from spiral_cli.data.preprocessing import Beside, few, from_json, model_inputs
 from spiral_cli.errors import MissingError
 from spiral_cli.run import RunFolder
@@ -36,18 +36,18 @@ def predict(model: Path, preprocessing: Path, inputs: Sequence[str]) -> list[dic
     rows = beside.task.rows_from(beside.preprocessing, inputs)
     session = open_model(model, THREADS)
 
-    def forward(stored: np.ndarray) -> np.ndarray:
-        outputs = [session.run(inputs)[0][:count] for inputs, count in blocks(stored, beside)]
+    def forward(x: Inputs, cut: np.ndarray | None = None) -> np.ndarray:
+        outputs = [session.run(inputs)[0][:count] for inputs, count in blocks(np.asarray(x), beside, cut)]
         return beside.head.logits(tf.constant(np.concatenate(outputs))).numpy()
 
     told = beside.task.tell(beside.preprocessing, beside.head.say(forward, rows))
     return [{"input": name, **one} for name, one in zip(inputs, told, strict=True)]
 
 
-def blocks(stored: np.ndarray, beside: Beside) -> Any:
+def blocks(stored: np.ndarray, beside: Beside, cut: np.ndarray | None) -> Any:
     """Yield model inputs of up to `BATCH` rows and how many of them count."""
     size = min(BATCH, few(beside.preprocessing.input_shape, BATCH), len(stored))
-    return ((model_inputs(block, beside.preprocessing), count) for block, count in batches(stored, size))
+    return ((model_inputs(block, beside.preprocessing, cut), count) for block, count in batches(stored, size))
 
 
 def files_of(target: Path, preprocessing: Path | None) -> tuple[Path, Path]:

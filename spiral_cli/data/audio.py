@@ -11,7 +11,7 @@ from spiral_cli.data.audio_files import Found, read_blocks
 from spiral_cli.data.load import labelled, read_raw
 from spiral_cli.data.log_mel import samples
 from spiral_cli.data.raw import PARTS, Arrays
-from spiral_cli.data.spectrogram import LogMel, spectrograms
+from spiral_cli.data.spectrogram import KEYS, LogMel, spectrograms
 from spiral_cli.data.splits import Dataset, Split
 from spiral_cli.data.texts import unseen
 from spiral_cli.errors import MissingError
@@ -102,7 +102,13 @@ def describe(train: np.ndarray, classes: tuple[str, ...], settings: Audio) -> Lo
     deviation = np.maximum(train.std(axis=(0, 1), dtype=np.float64), LEAST_DEVIATION)
     mean = train.mean(axis=(0, 1), dtype=np.float64)
     shape = (train.shape[1], train.shape[2])
-    return LogMel(shape, classes, **settings.model_dump(), mean=tuple(mean.tolist()), std=tuple(deviation.tolist()))
+    return LogMel(
+        shape,
+        classes,
+        **{key: getattr(settings, key) for key in KEYS},
+        mean=tuple(mean.tolist()),
+        std=tuple(deviation.tolist()),
+    )
 
 
 def clip(arrays: Arrays, rows: np.ndarray) -> Clips:

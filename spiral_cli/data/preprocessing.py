@@ -86,11 +86,13 @@ def from_json(text: str) -> Beside:
         ) from error
 
 
-def model_inputs(stored: np.ndarray, preprocessing: Preprocessing) -> tuple[np.ndarray, ...]:
-    """Return stored rows (n, …) as the model sees them: one array for each of its inputs, in order."""
+def model_inputs(
+    stored: np.ndarray, preprocessing: Preprocessing, cut: np.ndarray | None = None
+) -> tuple[np.ndarray, ...]:
+    """Return stored rows (n, …) as the model sees them: one array for each of its inputs, in order; maybe cut."""
     import tensorflow as tf
 
-    inputs = preprocessing.inputs(tf.constant(stored))
+    inputs = preprocessing.inputs(tf.constant(stored), None if cut is None else tf.constant(cut))
     return tuple(one.numpy() for one in (inputs if isinstance(inputs, list) else [inputs]))
 
 

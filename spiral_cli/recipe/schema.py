@@ -22,6 +22,7 @@ from spiral_cli.recipe.prune import Prune
 from spiral_cli.recipe.section import Finding, NameIn, Section, forms, listed, repeated, sources
 
 ClassName = Annotated[Text, BeforeValidator(lambda value: str(value) if type(value) is int else value)]
+Rate = Literal["cosine", "one_cycle"]
 Builder = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", description="package.module:function")]
 
 # Every key that holds a path, made absolute where the recipe is read.
@@ -54,6 +55,9 @@ class Audio(Section):
     )
     seconds: Annotated[float, Field(gt=0.0)] = Field(
         default=1.0, description="length of a clip to classify; shorter ones are padded with silence, longer ones cut"
+    )
+    longest: Annotated[float, Field(gt=0.0)] = Field(
+        default=20.0, description="seconds of an utterance to recognise; longer ones are not trained on"
     )
     mels: Annotated[int, Field(ge=1, le=512)] = Field(default=40, description="bands of the mel scale")
     window: Annotated[float, Field(gt=0.0)] = Field(default=0.025, description="seconds of sound in one spectrum")
@@ -195,7 +199,9 @@ class Teacher(Section):
     batch_size: Positive = 128
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: Annotated[float, Field(gt=0.0)] = 0.001
+    rate: Rate = "cosine"
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
 
     def rules(self) -> Iterator[Finding]:
         """One source; weights only where they are read; a built-in model is always trained."""
@@ -280,10 +286,13 @@ class Train(Section):
     batch_size: Positive = 128
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: Annotated[float, Field(gt=0.0)] = Field(default=0.004, description="the peak of a round")
-    rate: Literal["cosine", "one_cycle"] = "cosine"
+    rate: Rate = "cosine"
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
     average: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
         default=0.2, description="the student is the mean of its weights over this last part of a round; 0: the last"
+    )
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        default=0.0, description="part of the labels' probability that is spread over all classes"
     )
     loss: Literal["auto", "crossentropy"] = Field(
         default="auto", description="the task loss; auto refuses a teacher that was compiled with another one"

@@ -12,6 +12,7 @@ from scipy.special import expit, softmax
 from spiral_cli.data.pipeline import Inputs
 from spiral_cli.errors import UsageError
 from spiral_cli.tasks.head import DistillationLoss, Forward
+from spiral_cli.tasks.sequences import crossentropy
 
 CHANCE_MARGIN = 0.1
 
@@ -41,20 +42,23 @@ class Head:
         p = tf.clip_by_value(tf.cast(output, tf.float32), 1e-7, 1.0)
         return tf.math.log(p) if self.exclusive else tf.math.log(p) - tf.math.log1p(-tf.minimum(p, 1.0 - 1e-7))
 
-    def task_loss(self, logits: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    def task_loss(self, logits: tf.Tensor, y: tf.Tensor, smoothing: float = 0.0) -> tf.Tensor:
         """Cross-entropy against the labels.
 
         Args:
             logits: (batch, outputs).
             y: (batch,) class indices, or (batch, outputs) probabilities or 0/1 labels.
+            smoothing: part of the probability that is spread over all classes alike (Szegedy et al. 2016).
 
         Returns:
             (batch,): categorical cross-entropy, or the mean over labels of binary ones.
         """
         if not self.exclusive:
+            y = y * (1.0 - smoothing) + 0.5 * smoothing if smoothing else y
             return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(y, logits), axis=-1)
         if len(y.shape) == 1:
-            return tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits)
+            return crossentropy(logits, y, smoothing)
+        y = y * (1.0 - smoothing) + smoothing / y.shape[-1] if smoothing else y
         return tf.nn.softmax_cross_entropy_with_logits(y, logits)
 
     def distillation_loss(

@@ -91,6 +91,14 @@ class Classifier(ABC):
             return y.astype(np.int32) if y.ndim == 1 else y.astype(np.float32)
         return y.reshape(len(y), -1).astype(np.float32)
 
+    def truth(self, split: Split, head: Head) -> np.ndarray:
+        """Return the labels, which decisions are measured against."""
+        return self.labels(split, head)
+
+    def speaker(self, model: keras.Model, head: Head) -> None:
+        """Return nothing: one forward pass says it all."""
+        return
+
     def paired(self, split: Split, teacher: Said, student: Said) -> dict[str, int] | None:
         """Count the examples that one of the two alone has right, as `answers.paired`."""
         return paired(self._truth(split, student), teacher, student, split.weight)

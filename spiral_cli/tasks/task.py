@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import keras
@@ -54,6 +54,12 @@ class Task(Protocol):
 
     def labels(self, split: Split, head: Head) -> np.ndarray:
         """Return labels as the head's task loss reads them."""
+
+    def truth(self, split: Split, head: Head) -> Any:
+        """Return what answers are measured against, as `Head.metrics` takes it: labels, or texts (n,)."""
+
+    def speaker(self, model: keras.Model, head: Head) -> Callable[[Inputs], Said] | None:
+        """Return a quicker way than `Head.say` to what ``model`` says of stored rows, or None."""
 
     def paired(self, split: Split, teacher: Said, student: Said) -> dict[str, int] | None:
         """Count ``examples``, and those that ``only_teacher`` or ``only_student`` has right; None if that is vague."""
