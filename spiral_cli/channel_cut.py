@@ -15,6 +15,7 @@ from spiral_cli.channels.choice import Limits, channels_of, chosen, parameters_o
 from spiral_cli.channels.graph import Channels
 from spiral_cli.channels.removal import remove
 from spiral_cli.channels.scoring import group_scores
+from spiral_cli.data.preprocessing import one_of
 from spiral_cli.flops import total_flops
 from spiral_cli.guard import Attempt
 from spiral_cli.pruning.schedules import sparsities
@@ -206,8 +207,9 @@ def left_of(bench: Workbench) -> dict[str, float]:
     """Return what part of the student before any pruning is left of that on the bench, by every count there is."""
     whole, model = bench.whole, bench.model
     assert whole.channels is not None
+    shapes = one_of(bench.task.dataset.validation.x, bench.task.preprocessing)
     return {
         "channels": float(groups(bench).weight.sum() / whole.channels.weight.sum()),
         "parameters": model.count_params() / whole.model.count_params(),
-        "flops": total_flops(model) / max(total_flops(whole.model), 1),
+        "flops": total_flops(model, shapes) / max(total_flops(whole.model, shapes), 1),
     }

@@ -10,7 +10,7 @@ from statistics import median
 
 import keras
 
-from spiral_cli.data.preprocessing import model_inputs
+from spiral_cli.data.preprocessing import model_inputs, one_of
 from spiral_cli.errors import ExportError
 from spiral_cli.export.apart import Apart
 from spiral_cli.export.litert_converter import write_litert
@@ -29,8 +29,9 @@ TURNS = 5  # how often both are timed anew; the median ratio counts
 @contextmanager
 def flops_left(bench: Workbench, dense: keras.Model) -> Iterator[Left]:
     """Yield a measure of floating-point operations."""
-    whole = max(total_flops(dense), 1)
-    yield lambda model: total_flops(model) / whole
+    shapes = one_of(bench.task.dataset.validation.x, bench.task.preprocessing)
+    whole = max(total_flops(dense, shapes), 1)
+    yield lambda model: total_flops(model, shapes) / whole
 
 
 @contextmanager

@@ -91,11 +91,10 @@ class Counterparts:
     Args:
         recipe: of the run.
         teacher: the teacher's ``.keras`` file.
-        input_shape: of one example.
+        example: a few inputs of it, in its order.
     """
 
-    def __init__(self, recipe: Recipe, teacher: Path, input_shape: Sequence[int]) -> None:
-        example = (np.zeros((2, *input_shape), np.float32),)
+    def __init__(self, recipe: Recipe, teacher: Path, example: tuple[np.ndarray, ...]) -> None:
         self._apart, self._stack, self.file = Apart(recipe, example), ExitStack(), teacher
         self.failed: dict[str, str] = {}
 

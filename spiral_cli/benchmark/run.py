@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from spiral_cli.benchmark.asked import Asked
 from spiral_cli.benchmark.contender import Contender, ContenderError, Entry, Settings
 from spiral_cli.benchmark.entries import Counterparts, entries_of_files, entries_of_run, is_run, refuse_targets
 from spiral_cli.benchmark.turns import figures, speedups, take_turns
+from spiral_cli.data.preprocessing import from_json, model_inputs
 from spiral_cli.evaluate import bytes_on_disk
 from spiral_cli.recipe import load_recipe
 from spiral_cli.run import RunFolder
@@ -58,11 +60,18 @@ def opened(targets: Sequence[Path], asked: Asked, stack: ExitStack) -> tuple[lis
         return entries_of_files(targets), settings
     run = RunFolder(targets[0])
     recipe = load_recipe(run.recipe)
-    shape = json.loads(run.preprocessing.read_text("utf-8"))["input_shape"] if run.preprocessing.is_file() else (1,)
-    counterparts = stack.enter_context(Counterparts(recipe, run.teacher, shape))
+    counterparts = stack.enter_context(Counterparts(recipe, run.teacher, example_of(run)))
     modules = tuple(module_names(recipe))
     folder = Path(recipe.plugin_folder or ".")
     return list(entries_of_run(run, counterparts)), replace(settings, modules=modules, folder=folder)
+
+
+def example_of(run: RunFolder) -> tuple[np.ndarray, ...]:
+    """Return two rows of zeros as a run's models see them."""
+    if not run.preprocessing.is_file():
+        return (np.zeros((2, 1), np.float32),)
+    preprocessing = from_json(run.preprocessing.read_text("utf-8")).preprocessing
+    return model_inputs(np.zeros((2, *preprocessing.input_shape), preprocessing.dtype), preprocessing)
 
 
 def measure(

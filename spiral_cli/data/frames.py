@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from spiral_cli.data.log_mel import log_mels
-from spiral_cli.data.tokenizer import text
+from spiral_cli.data.tokenizer import numbers, text
 
 if TYPE_CHECKING:  # data are read without TensorFlow
     import tensorflow as tf
@@ -30,6 +30,7 @@ class Frames:
         tokenizer: sentencepiece's model of the transcripts in base64.
     """
 
+    dtype: ClassVar[str] = "float32"  # of stored rows
     input_shape: tuple[int, int]
     sample_rate: int
     mels: int
@@ -59,6 +60,10 @@ class Frames:
         """Return spectrograms (frames, mels) with the train part's mean 0 and deviation 1."""
         mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
         return [(one - mean) / std for one in spectra]
+
+    def pieces(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return each transcript as numbers of pieces."""
+        return numbers(base64.b64decode(self.tokenizer), texts)
 
     def text(self, pieces: Iterable[int]) -> str:
         """Return what ``pieces`` spell."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -30,6 +30,7 @@ class PairRows:
         source, target: what the recipe calls the languages.
     """
 
+    dtype: ClassVar[str] = "int32"  # of stored rows
     lengths: tuple[int, int]
     vocabulary: int
     tokenizer: str
@@ -53,7 +54,11 @@ class PairRows:
 
     def rows(self, sentences: Sequence[str]) -> np.ndarray:
         """Return sentences, of which nothing is translated yet, as rows (n, length) int32."""
-        return self.rows_of(numbers(base64.b64decode(self.tokenizer), sentences), [()] * len(sentences))
+        return self.rows_of(self.pieces(sentences), [()] * len(sentences))
+
+    def pieces(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return each text as numbers of pieces."""
+        return numbers(base64.b64decode(self.tokenizer), texts)
 
     def rows_of(self, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> np.ndarray:
         """Return the pieces of sentences and of what is said of their translations as rows (n, length) int32."""

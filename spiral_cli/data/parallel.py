@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from itertools import chain
 
 import numpy as np
@@ -12,12 +13,12 @@ from spiral_cli.data.pairs import PairRows
 from spiral_cli.data.raw import Arrays
 from spiral_cli.data.splits import Dataset, Split
 from spiral_cli.data.texts import stripped
-from spiral_cli.data.tokenizer import learnt, numbers, vocabulary
+from spiral_cli.data.tokenizer import PAD, learnt, numbers, vocabulary
 from spiral_cli.errors import MissingError
 from spiral_cli.recipe.schema import Data
 
 
-def load_pairs(settings: Data, seed: int) -> tuple[Dataset, PairRows]:
+def load_pairs(settings: Data, seed: int) -> Dataset:
     """Read, check and split the sentence pairs of a recipe, and make rows of piece numbers of them.
 
     One vocabulary for both languages is learnt from the train part. Pairs of which one side is empty
@@ -61,7 +62,7 @@ def load_pairs(settings: Data, seed: int) -> tuple[Dataset, PairRows]:
         target=columns.get("target", "target"),
     )
     splits = {part: split(told, said[part], None if part == "train" else tuple(texts[part][1])) for part in said}
-    return Dataset(**splits, labels="pieces", preprocessing=told, notes=(*raw.notes, *notes)), told
+    return Dataset(**splits, labels="pieces", preprocessing=told, notes=(*raw.notes, *notes))
 
 
 def written(arrays: Arrays, part: str) -> Arrays:
@@ -79,6 +80,12 @@ def written(arrays: Arrays, part: str) -> Arrays:
     if not pairs:
         raise MissingError(f"data: of all {part} pairs one side is empty")
     return Arrays(np.array(pairs, object), np.zeros(len(pairs), np.int64))
+
+
+def retold(told: PairRows, part: Split, texts: Sequence[str]) -> Split:
+    """Return a part whose sentences are to be translated as ``texts`` (n,)."""
+    sources = [row[row != PAD][:-1].tolist() for row in np.asarray(part.x)[:, : told.lengths[0]]]
+    return split(told, [sources, told.pieces(texts)], None)
 
 
 def split(told: PairRows, said: list[list[list[int]]], references: tuple[str, ...] | None) -> Split:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -27,6 +27,7 @@ class Pixels:
         factor, offset: from stored values to that scale.
     """
 
+    dtype: ClassVar[str] = "float32"  # of stored rows
     input_shape: tuple[int, int, int]
     classes: tuple[str, ...]
     scale: str

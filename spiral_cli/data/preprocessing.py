@@ -29,9 +29,11 @@ class Preprocessing(Protocol):
     Attributes:
         input_shape: of one stored row.
         classes: what the numbers along the outputs' last axis stand for: classes, characters, pieces.
+        dtype: NumPy's name of a type that stored rows may have.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
+    dtype: ClassVar[str]
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -54,7 +56,7 @@ class Preprocessing(Protocol):
 
 def to_json(task: str, preprocessing: Preprocessing, head: Any) -> str:
     """Return the text of `preprocessing.json`: whose it is, how outputs are read, and how inputs are made."""
-    facts = {TASK: task, HEAD: asdict(head), **asdict(preprocessing)}
+    facts = {TASK: task, HEAD: head.facts, **asdict(preprocessing)}
     return json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -79,7 +81,8 @@ def from_json(text: str) -> Beside:
         facts = json.loads(text)
         task = tasks.get(facts.pop(TASK, "image_classification"))  # which none named before there were others
         head = facts.pop(HEAD, None)
-        return Beside(task, task.preprocessing_type.read(facts), head and task.head_type(**head))
+        preprocessing = task.preprocessing_type.read(facts)
+        return Beside(task, preprocessing, None if head is None else task.head_from(preprocessing, head))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise MissingError(
             f"preprocessing.json cannot be used ({type(error).__name__}: {error}); it must be as spiral wrote it"
@@ -94,6 +97,11 @@ def model_inputs(
 
     inputs = preprocessing.inputs(tf.constant(stored), None if cut is None else tf.constant(cut))
     return tuple(one.numpy() for one in (inputs if isinstance(inputs, list) else [inputs]))
+
+
+def one_of(stored: Any, preprocessing: Preprocessing) -> list[tuple[int, ...]]:
+    """Return the shapes of a model's inputs for one row, where a length may be left open in the model."""
+    return [one.shape[1:] for one in model_inputs(stored[:1], preprocessing)]
 
 
 def few(shape: tuple[int, ...], most: int) -> int:

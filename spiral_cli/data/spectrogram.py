@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -27,6 +27,7 @@ class LogMel:
         mean, std: of each band over the train part, (mels,).
     """
 
+    dtype: ClassVar[str] = "float32"  # of stored rows
     input_shape: tuple[int, int]
     classes: tuple[str, ...]
     sample_rate: int

@@ -62,7 +62,7 @@ class Utterances(Split):
     files: tuple[str, ...]
 
 
-def load_speech(settings: Data, seed: int) -> tuple[Dataset, Frames]:
+def load_speech(settings: Data, seed: int) -> Dataset:
     """Read, check and split the utterances of a recipe, and make frames and pieces of transcripts of them.
 
     All are decoded here, so that nothing fails later. Utterances without sound or transcript are left out, and of
@@ -94,7 +94,7 @@ def load_speech(settings: Data, seed: int) -> tuple[Dataset, Frames]:
     told_of = describe(parts, settings.audio, model)
     most = max(len(one) for many in pieces.values() for one in many)
     splits = {part: utterances(found, texts[part], pieces[part], told_of, most, part) for part, found in parts.items()}
-    return Dataset(**splits, labels="pieces", preprocessing=told_of, notes=tuple(notes)), told_of
+    return Dataset(**splits, labels="pieces", preprocessing=told_of, notes=tuple(notes))
 
 
 def heard(arrays: Arrays, part: str, settings: Audio) -> tuple[Heard, list[str]]:
@@ -204,12 +204,17 @@ def utterances(
     x = filled(told.standardised(found.spectra), told.input_shape[0])
     y, counts = padded(pieces, most)
     lengths = np.array([[len(one)] for one in found.spectra], np.int32)
-    weight = counts[:, 0] / counts.mean() if part == "train" else np.ones(len(x))
+    weight = weights(counts) if part == "train" else np.ones(len(x), np.float32)
     return Utterances(
         x,
         y,
-        weight.astype(np.float32),
+        weight,
         lengths=lengths,
         references=tuple(texts),
         files=tuple(found.files),
     )
+
+
+def weights(counts: np.ndarray) -> np.ndarray:
+    """Return the weight (n,) float32 of utterances of so many pieces (n, 1), every piece counting alike."""
+    return (np.maximum(counts[:, 0], 1) / np.maximum(counts, 1).mean()).astype(np.float32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -28,6 +28,7 @@ class TokenRows:
         tokenizer: sentencepiece's model in base64.
     """
 
+    dtype: ClassVar[str] = "int32"  # of stored rows
     input_shape: tuple[int]
     classes: tuple[str, ...]
     vocabulary: int

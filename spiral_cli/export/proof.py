@@ -106,7 +106,7 @@ class Proof:
     def _wanted(self) -> Arrays:
         """The student's outputs on these rows."""
         forward, task = flat(self.chosen.model), self.chosen.evaluator.task
-        return tuple(Predictor(lambda x: list(forward(x)), task.preprocessing)(self._compared_rows))
+        return tuple(Predictor(lambda x: list(forward(*tf.nest.flatten(x))), task.preprocessing)(self._compared_rows))
 
     @cached_property
     def _compared_rows(self) -> Inputs:

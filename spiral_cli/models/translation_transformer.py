@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from spiral_cli.models.texts import positions
+from spiral_cli.models.texts import earlier, positions
 from spiral_cli.registry import models
 
 layers = keras.layers
@@ -38,9 +38,10 @@ def translation_transformer(lengths: tuple[int, int], vocabulary: int) -> keras.
     memory = norm("encoded")(x)
 
     x = placed(embedding(target), target, lengths[1], "target")  # (B, T, 256)
+    before = earlier(target)  # (B, T, T)
     for block in range(1, BLOCKS + 1):
         y = norm(f"decoder_{block}_self_norm")(x)
-        x = added(x, attention(f"decoder_{block}_self")(y, y, use_causal_mask=True), f"decoder_{block}_heard")
+        x = added(x, attention(f"decoder_{block}_self")(y, y, attention_mask=before), f"decoder_{block}_heard")
         y = norm(f"decoder_{block}_attention_norm")(x)
         y = attention(f"decoder_{block}_attention")(y, memory, attention_mask=real)
         x = added(x, y, f"decoder_{block}_attended")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from spiral_cli.flops import Call, calls
+from spiral_cli.flops import Call, Shape, calls
 from spiral_cli.planning.sizes import FLOAT32, gzip_bytes, packed_bytes
 from spiral_cli.pruning.evidence import Evidence
 from spiral_cli.pruning.prunable import Prunable, find_prunable
@@ -53,7 +53,9 @@ class Left:
         return 1.0 - self.sparsity
 
 
-def course_of_masks(prune: Prune, model: Any, prunable: Sequence[Prunable], values: int) -> list[Left]:
+def course_of_masks(
+    prune: Prune, model: Any, prunable: Sequence[Prunable], values: int, shapes: Sequence[Shape] | None = None
+) -> list[Left]:
     """Return the dense student and what each round leaves of it, if none is rolled back.
 
     Args:
@@ -61,22 +63,25 @@ def course_of_masks(prune: Prune, model: Any, prunable: Sequence[Prunable], valu
         model: the student, built; its weights decide how a global ranking spreads over layers.
         prunable: what of it may be pruned.
         values: bits in which a packed file holds a kept weight.
+        shapes: of the inputs for one example, where the model leaves lengths open.
 
     Raises:
         UsageError: as `recipe_masks`.
     """
-    counted = calls(model)
+    counted = calls(model, shapes)
     stages = [whole(prunable), *masks_of_rounds(prune, prunable)]
     total = sum(mask.size for mask in stages[0].values())
     return [left(number, model, prunable, masks, counted, total, values) for number, masks in enumerate(stages)]
 
 
-def course_of_models(prune: Prune, models: Sequence[Any], values: int) -> list[Left]:
+def course_of_models(
+    prune: Prune, models: Sequence[Any], values: int, shapes: Sequence[Shape] | None = None
+) -> list[Left]:
     """Return the same of students that lose channels; ``models`` are the dense one and that after each round."""
     found = [find_prunable(model, prune.targets, prune.ignore)[0] for model in models]
     total = sum(math.prod(one.variable.shape) for one in found[0])
     return [
-        left(number, model, prunable, whole(prunable), calls(model), total, values)
+        left(number, model, prunable, whole(prunable), calls(model, shapes), total, values)
         for number, (model, prunable) in enumerate(zip(models, found, strict=True))
     ]
 

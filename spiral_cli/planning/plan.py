@@ -11,6 +11,7 @@ from typing import Any
 import keras
 
 from spiral_cli.compress import build_task
+from spiral_cli.data.preprocessing import one_of
 from spiral_cli.distillation.features import pair_layers
 from spiral_cli.evaluate import Evaluator
 from spiral_cli.fitting import fit_student, is_copy, measured, other_sparsity, refuse_unknown_monitor
@@ -60,6 +61,7 @@ def plan(recipe: Recipe, run: RunFolder, *, control: Control, trial: bool = True
     teacher, trained = teacher_of(recipe, task, run)
     student = teacher if is_copy(recipe) else task.build_model(recipe.student)
     fit = fit_student(recipe, task, teacher, student)
+    shapes = one_of(task.dataset.validation.x, task.preprocessing)
     densities = [1.0 - sparsity for sparsity in sparsities(recipe.prune.schedule)]
     rows = task.views * len(task.dataset.train.y)
     kept = footprint(recipe.distill, len(densities), rows, task.output_shape, fit.head.exclusive)
@@ -71,16 +73,16 @@ def plan(recipe: Recipe, run: RunFolder, *, control: Control, trial: bool = True
         bench = lay_out_aside(recipe, task, teacher, Path(folder)) if channels or trial else None
         if bench is not None and channels:
             students = [student, *models_of_rounds(bench, densities, control)]
-            rounds = course_of_models(recipe.prune, students, values)
+            rounds = course_of_models(recipe.prune, students, values, shapes)
         else:
-            rounds = course_of_masks(recipe.prune, student, fit.prunable, values)
+            rounds = course_of_masks(recipe.prune, student, fit.prunable, values, shapes)
         if bench is not None and trial:
             seconds = estimate(bench, students, densities, kept, control, trained=trained)
-    uncounted = [call.path for call in calls(student) if call.source == "unknown"]
+    uncounted = [call.path for call in calls(student, shapes) if call.source == "unknown"]
     return {
         "recipe": recipe.name,
-        "teacher": {**facts_of(teacher), "trained": trained},
-        "student": facts_of(student),
+        "teacher": {**facts_of(teacher, shapes), "trained": trained},
+        "student": facts_of(student, shapes),
         "rounds": rows_of(rounds, seconds),
         "targets": {**asdict(kept), "feature_bytes": features(recipe, teacher, student, rows)},
         "seconds": None if seconds is None else {**asdict(seconds), "total": seconds.total},
@@ -89,9 +91,9 @@ def plan(recipe: Recipe, run: RunFolder, *, control: Control, trial: bool = True
     }
 
 
-def facts_of(model: keras.Model) -> dict[str, int]:
-    """Return how many parameters and floating-point operations a model has."""
-    return {"parameters": model.count_params(), "flops": total_flops(model)}
+def facts_of(model: keras.Model, shapes: Sequence[tuple[int, ...]]) -> dict[str, int]:
+    """Return how many parameters and, of inputs of ``shapes``, floating-point operations a model has."""
+    return {"parameters": model.count_params(), "flops": total_flops(model, shapes)}
 
 
 def lay_out_aside(recipe: Recipe, task: Task, teacher: keras.Model, folder: Path) -> Workbench:

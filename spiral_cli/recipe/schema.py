@@ -252,6 +252,10 @@ class Distill(Section):
     alpha: Fraction = Field(default=0.5, description="weight of the distillation loss; the rest is the task loss")
     teacher: Literal["original", "previous", "best", "ensemble"] = "original"
     features: list[Feature] = Field(default=[], description="pairs of layers whose outputs the student imitates")
+    sequence: bool = Field(
+        default=False, description="learn the teacher's own translations or transcripts instead of the labels"
+    )
+    beams: Positive = Field(default=1, description="beginnings of a translation that its search goes on with")
     targets: Literal["cached", "online"] = Field(
         default="cached", description="ask the teacher once for every view, or in every step (for very many data.views)"
     )
@@ -416,6 +420,9 @@ class Recipe(Section):
         facts = registry.tasks.part(self.task).facts
         metrics = facts.get("metrics", ())
         yield from self.other_kinds(facts)
+        if self.distill.sequence and not facts.get("sequences"):
+            saying = [name for name, part in registry.tasks.parts().items() if part.facts.get("sequences")]
+            yield ("distill", "sequence"), f"received true; allowed for tasks that say sequences: {listed(saying)}"
         if metrics and self.guard.monitor not in metrics:
             near = did_you_mean(self.guard.monitor, metrics)
             yield ("guard", "monitor"), f"received {self.guard.monitor!r}; {self.task} measures {listed(metrics)}{near}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -29,6 +30,11 @@ class Head:
 
     exclusive: bool
     probabilities: bool
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Plain data that make it again."""
+        return asdict(self)
 
     def logits(self, output: tf.Tensor) -> tf.Tensor:
         """Return float32 logits of shape (batch, outputs).

@@ -2,62 +2,31 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
 import keras
 import numpy as np
 
-from spiral_cli import registry
-from spiral_cli.data import Dataset, Split
-from spiral_cli.data.pipeline import Inputs
+from spiral_cli.data import Split
 from spiral_cli.data.preprocessing import Preprocessing, few, model_inputs
-from spiral_cli.models.load import build_from, load_model
-from spiral_cli.recipe.schema import Recipe, Student, Teacher
 from spiral_cli.tasks.answers import disagreements, named, paired, recalls, said_of
 from spiral_cli.tasks.classification import Head, Said, near_chance, read_head, truth
+from spiral_cli.tasks.plain import PlainTask
 
 HEAD_SAMPLE = 256
 
 
-class Classifier(ABC):
+class Classifier(PlainTask):
     """Says of every example which class it is, or which labels it has.
 
-    A task gives it data, what its models are built from (`model_arguments`) and what of an example a
-    person is shown (`shown`).
-
-    Args:
-        recipe: the recipe.
-        dataset: its data, loaded.
+    A task gives it data and says what of an example a person is shown (`shown`).
     """
-
-    head_type = Head
-
-    def __init__(self, recipe: Recipe, dataset: Dataset) -> None:
-        self.recipe, self.dataset, self.preprocessing = recipe, dataset, dataset.preprocessing
-
-    @property
-    def model_arguments(self) -> tuple[Any, ...]:
-        """What a built-in model and a person's builder are called with."""
-        return self.preprocessing.input_shape, self.output_shape[0]
 
     @abstractmethod
     def shown(self, split: Split, rows: np.ndarray) -> list[dict[str, Any]]:
         """Return ``kind`` and ``source`` of the examples ``rows`` (k,) of a part."""
-
-    def build_model(self, spec: Teacher | Student) -> keras.Model:
-        """Return the model ``spec`` names: loaded, or with fresh weights from Keras' global seed.
-
-        Raises:
-            MissingError: a file is missing or cannot be used.
-            UsageError: the model cannot be built for these data.
-        """
-        if spec.path is not None:
-            return load_model(spec.path)
-        if spec.builder is not None:
-            return build_from(spec.builder, self.model_arguments)
-        return registry.models.get(spec.model or "same")(*self.model_arguments)
 
     @property
     def output_shape(self) -> tuple[int]:
@@ -91,14 +60,6 @@ class Classifier(ABC):
             return y.astype(np.int32) if y.ndim == 1 else y.astype(np.float32)
         return y.reshape(len(y), -1).astype(np.float32)
 
-    def truth(self, split: Split, head: Head) -> np.ndarray:
-        """Return the labels, which decisions are measured against."""
-        return self.labels(split, head)
-
-    def speaker(self, model: keras.Model, head: Head) -> None:
-        """Return nothing: one forward pass says it all."""
-        return
-
     def paired(self, split: Split, teacher: Said, student: Said) -> dict[str, int] | None:
         """Count the examples that one of the two alone has right, as `answers.paired`."""
         return paired(self._truth(split, student), teacher, student, split.weight)
@@ -118,6 +79,11 @@ class Classifier(ABC):
         ]
 
     @classmethod
+    def head_from(cls, preprocessing: Preprocessing, facts: Mapping[str, Any]) -> Head:
+        """Return the head whose `Head.facts` these are."""
+        return Head(**facts)
+
+    @classmethod
     def tell(cls, preprocessing: Preprocessing, said: Said) -> list[dict[str, Any]]:
         """Return the ``answer`` for every input, its ``confidence``, and the probability of each class."""
         names = preprocessing.classes
@@ -131,13 +97,3 @@ class Classifier(ABC):
 
     def _truth(self, split: Split, said: Said) -> np.ndarray:
         return truth(self.labels(split, said.head), said.head)
-
-    @property
-    def views(self) -> int:
-        """How many augmented copies of each training example there are; 1 without augmentation."""
-        return 1
-
-    @property
-    def train_inputs(self) -> Inputs:
-        """Stored training rows (views · n, …), one view after the other, in memory or not."""
-        return self.dataset.train.x

@@ -32,6 +32,10 @@ class Head(Protocol):
     def exclusive(self) -> bool:
         """Whether the numbers along the last axis are classes that exclude each other."""
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Plain data from which `Task.head_from` makes it again."""
+
     def logits(self, output: tf.Tensor) -> tf.Tensor:
         """Return float32 logits (batch, …, outputs)."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,42 +15,32 @@ from spiral_cli import registry
 from spiral_cli.data import Split
 from spiral_cli.data.audio_files import read_audio, read_blocks
 from spiral_cli.data.frames import Frames
-from spiral_cli.data.pipeline import Inputs
 from spiral_cli.data.sound import data_uri
-from spiral_cli.data.speech import Utterances, load_speech
+from spiral_cli.data.speech import Utterances, load_speech, weights
+from spiral_cli.data.tokens import padded
 from spiral_cli.errors import MissingError, UsageError
-from spiral_cli.models.load import build_from, load_model
-from spiral_cli.recipe.schema import Recipe, Student, Teacher
+from spiral_cli.recipe.schema import Recipe
 from spiral_cli.tasks.classification import refuse_other_precision
+from spiral_cli.tasks.plain import PlainTask
 from spiral_cli.tasks.transcription_head import TranscriptionHead, Transcripts
 
 USELESS = 0.95  # of all words wrong
 
 
-@registry.tasks.register("speech_recognition", data="speech", metrics=("wer", "cer"))
-class SpeechRecognition:
+@registry.tasks.register("speech_recognition", data="speech", metrics=("wer", "cer"), sequences=True)
+class SpeechRecognition(PlainTask):
     """Write down what is said."""
 
     preprocessing: Frames
     preprocessing_type = Frames
-    head_type = TranscriptionHead
 
     def __init__(self, recipe: Recipe) -> None:
-        self.recipe, (self.dataset, self.preprocessing) = recipe, load_speech(recipe.data, recipe.seed)
+        super().__init__(recipe, load_speech(recipe.data, recipe.seed))
 
     @property
     def output_shape(self) -> tuple[int, int]:
         """(frames, vocabulary); a model gives fewer frames than it is given, how many is its own."""
         return self.preprocessing.input_shape[0] // 2 + 1, self.preprocessing.vocabulary
-
-    def build_model(self, spec: Teacher | Student) -> keras.Model:
-        """Return the model ``spec`` names, as `Classifier.build_model`."""
-        arguments = self.preprocessing.input_shape, self.preprocessing.vocabulary
-        if spec.path is not None:
-            return load_model(spec.path)
-        if spec.builder is not None:
-            return build_from(spec.builder, arguments)
-        return registry.models.get(spec.model or "same")(*arguments)
 
     def head(self, model: keras.Model, declared: str = "auto") -> TranscriptionHead:
         """Return how to read ``model``'s output.
@@ -82,26 +74,12 @@ class SpeechRecognition:
             "teacher.epochs may help, or where it is good elsewhere the data.audio and data.tokens it was trained with"
         )
 
-    def labels(self, split: Split, head: TranscriptionHead) -> np.ndarray:
-        """Return the pieces of the transcripts (n, longest) int32."""
-        return split.y
-
-    def truth(self, split: Split, head: TranscriptionHead) -> Sequence[str]:
-        """Return the transcripts."""
-        assert split.references is not None
-        return split.references
-
-    def speaker(self, model: keras.Model, head: TranscriptionHead) -> None:
-        """Return nothing: one forward pass says it all."""
-        return
-
-    def paired(self, split: Split, teacher: Transcripts, student: Transcripts) -> None:
-        """Return nothing: a transcript has more than one word to be right."""
-        return
-
-    def classes(self, split: Split, teacher: Transcripts, student: Transcripts) -> list[dict[str, Any]]:
-        """Return nothing: there are no classes."""
-        return []
+    def taught(self, texts: Sequence[str]) -> SpeechRecognition:
+        """Return the task with transcripts ``texts`` (n,) to learn in place of the train part's own."""
+        other, train = copy(self), self.dataset.train
+        y, counts = padded(self.preprocessing.pieces(texts), train.y.shape[1])
+        other.dataset = replace(self.dataset, train=replace(train, y=y, weight=weights(counts)))
+        return other
 
     def samples(self, split: Split, teacher: Transcripts, student: Transcripts, most: int) -> list[dict[str, Any]]:
         """Return the first ``most`` utterances that the two transcribe differently."""
@@ -118,15 +96,10 @@ class SpeechRecognition:
             for row in differ[:most]
         ]
 
-    @property
-    def views(self) -> int:
-        """One: utterances are not augmented here; models drop frames and bands while they train."""
-        return 1
-
-    @property
-    def train_inputs(self) -> Inputs:
-        """Stored training rows (n, frames, mels)."""
-        return self.dataset.train.x
+    @classmethod
+    def head_from(cls, preprocessing: Frames, facts: Mapping[str, Any]) -> TranscriptionHead:
+        """Return the head whose `facts` these are."""
+        return TranscriptionHead(preprocessing, **facts)
 
     @classmethod
     def rows_from(cls, preprocessing: Frames, inputs: Sequence[str]) -> np.ndarray:

@@ -22,14 +22,13 @@ class Task(Protocol):
         recipe: the recipe it was made from.
         dataset: train, validation and test part.
         preprocessing: how stored rows become model inputs.
-        preprocessing_type, head_type: the classes that read what was written beside a student.
+        preprocessing_type: its class, which reads what was written beside a student.
     """
 
     recipe: Recipe
     dataset: Dataset
     preprocessing: Preprocessing
     preprocessing_type: type[Preprocessing]
-    head_type: type[Head]
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -58,8 +57,11 @@ class Task(Protocol):
     def truth(self, split: Split, head: Head) -> Any:
         """Return what answers are measured against, as `Head.metrics` takes it: labels, or texts (n,)."""
 
-    def speaker(self, model: keras.Model, head: Head) -> Callable[[Inputs], Said] | None:
+    def speaker(self, model: keras.Model, head: Head, beams: int = 1) -> Callable[[Inputs], Said] | None:
         """Return a quicker way than `Head.say` to what ``model`` says of stored rows, or None."""
+
+    def taught(self, texts: Sequence[str]) -> Task:
+        """Return the task with ``texts`` (n,) in place of the train part's labels; of tasks that say sequences."""
 
     def paired(self, split: Split, teacher: Said, student: Said) -> dict[str, int] | None:
         """Count ``examples``, and those that ``only_teacher`` or ``only_student`` has right; None if that is vague."""
@@ -73,6 +75,10 @@ class Task(Protocol):
         Each has ``shown`` (``kind`` and ``source``, such as an image's ``data:`` address), its ``truth``, and of
         ``teacher`` and ``student`` an ``answer`` and its ``confidence`` (0 to 1, or None where there is none).
         """
+
+    @classmethod
+    def head_from(cls, preprocessing: Any, facts: Mapping[str, Any]) -> Head:
+        """Return the head whose `facts` these are."""
 
     @classmethod
     def rows_from(cls, preprocessing: Any, inputs: Sequence[str]) -> np.ndarray:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -12,45 +14,41 @@ import tensorflow as tf
 from spiral_cli import registry
 from spiral_cli.data import Split
 from spiral_cli.data.pairs import PairRows
-from spiral_cli.data.parallel import load_pairs
+from spiral_cli.data.parallel import load_pairs, retold
 from spiral_cli.data.pipeline import Inputs
 from spiral_cli.data.tokenizer import BEGIN
 from spiral_cli.errors import MissingError, UsageError
 from spiral_cli.models.encoder_decoder import take_apart
-from spiral_cli.models.load import build_from, load_model
-from spiral_cli.recipe.schema import Recipe, Student, Teacher
+from spiral_cli.recipe.schema import Recipe
 from spiral_cli.tasks.classification import refuse_other_precision
 from spiral_cli.tasks.decoding import beam_search
+from spiral_cli.tasks.plain import PlainTask
 from spiral_cli.tasks.translation_head import TranslationHead, Translations
 
 BATCH = 64
+Speaker = Callable[[Inputs], Translations]
 LEAST_BLEU = 1.0  # of a teacher
 
 
-@registry.tasks.register("translation", data="pairs", metrics=("bleu", "chrf"))
-class Translation:
+@registry.tasks.register("translation", data="pairs", metrics=("bleu", "chrf"), sequences=True)
+class Translation(PlainTask):
     """Say in one language what a sentence says in another."""
 
     preprocessing: PairRows
     preprocessing_type = PairRows
-    head_type = TranslationHead
 
     def __init__(self, recipe: Recipe) -> None:
-        self.recipe, (self.dataset, self.preprocessing) = recipe, load_pairs(recipe.data, recipe.seed)
+        super().__init__(recipe, load_pairs(recipe.data, recipe.seed))
 
     @property
     def output_shape(self) -> tuple[int, int]:
         """(target, vocabulary)."""
         return self.preprocessing.lengths[1], self.preprocessing.vocabulary
 
-    def build_model(self, spec: Teacher | Student) -> keras.Model:
-        """Return the model ``spec`` names, as `Classifier.build_model`."""
-        arguments = self.preprocessing.lengths, self.preprocessing.vocabulary
-        if spec.path is not None:
-            return load_model(spec.path)
-        if spec.builder is not None:
-            return build_from(spec.builder, arguments)
-        return registry.models.get(spec.model or "same")(*arguments)
+    @property
+    def model_arguments(self) -> tuple[Any, ...]:
+        """(source, target), the longest rows, and the number of different pieces."""
+        return self.preprocessing.lengths, self.preprocessing.vocabulary
 
     def head(self, model: keras.Model, declared: str = "auto") -> TranslationHead:
         """Return how to read ``model``'s output.
@@ -77,15 +75,7 @@ class Translation:
             "or where it is good elsewhere the vocabulary it was trained with (data.tokens)"
         )
 
-    def labels(self, split: Split, head: TranslationHead) -> np.ndarray:
-        """Return the pieces that should be said (n, target) int32."""
-        return split.y
-
-    def truth(self, split: Split, head: TranslationHead) -> Sequence[str]:
-        """Return the references."""
-        return split.references if split.references is not None else [head.rows.text(row) for row in split.y]
-
-    def speaker(self, model: keras.Model, head: TranslationHead) -> Callable[[Inputs], Translations] | None:
+    def speaker(self, model: keras.Model, head: TranslationHead, beams: int = 1) -> Speaker | None:
         """Return what translates stored rows by ``model``: every sentence is read once, then said piece by piece."""
         halves, source = take_apart(model), head.rows.lengths[0]
         if halves is None:
@@ -114,18 +104,16 @@ class Translation:
                 def step(beginnings: np.ndarray, owners: np.ndarray, memory=memory) -> np.ndarray:
                     return following(memory, tf.constant(owners), tf.constant(beginnings)).numpy()
 
-                said[here] = beam_search(step, len(here), BEGIN, said.shape[1])
+                said[here] = beam_search(step, len(here), BEGIN, said.shape[1], beams)
             return Translations(tuple(head.rows.text(row) for row in said), said)
 
         return speak
 
-    def paired(self, split: Split, teacher: Translations, student: Translations) -> None:
-        """Return nothing: a translation is not right or wrong."""
-        return
-
-    def classes(self, split: Split, teacher: Translations, student: Translations) -> list[dict[str, Any]]:
-        """Return nothing: there are no classes."""
-        return []
+    def taught(self, texts: Sequence[str]) -> Translation:
+        """Return the task with translations ``texts`` (n,) to learn in place of the train part's own."""
+        other, train = copy(self), self.dataset.train
+        other.dataset = replace(self.dataset, train=retold(self.preprocessing, train, texts))
+        return other
 
     def samples(self, split: Split, teacher: Translations, student: Translations, most: int) -> list[dict[str, Any]]:
         """Return the first ``most`` sentences that the two translate differently."""
@@ -141,15 +129,10 @@ class Translation:
             for row in differ[:most]
         ]
 
-    @property
-    def views(self) -> int:
-        """One: sentences are not augmented."""
-        return 1
-
-    @property
-    def train_inputs(self) -> Inputs:
-        """Stored training rows (n, length)."""
-        return self.dataset.train.x
+    @classmethod
+    def head_from(cls, preprocessing: PairRows, facts: Mapping[str, Any]) -> TranslationHead:
+        """Return the head whose `facts` these are."""
+        return TranslationHead(preprocessing, **facts)
 
     @classmethod
     def rows_from(cls, preprocessing: PairRows, inputs: Sequence[str]) -> np.ndarray:

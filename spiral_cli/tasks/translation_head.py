@@ -44,6 +44,11 @@ class TranslationHead:
     probabilities: bool = False
     exclusive = True
 
+    @property
+    def facts(self) -> dict[str, bool]:
+        """Plain data that make it again, beside the preprocessing."""
+        return {"probabilities": self.probabilities}
+
     def logits(self, output: tf.Tensor) -> tf.Tensor:
         """Return float32 logits, as `classification.Head.logits`."""
         return Head(True, self.probabilities).logits(output)
