@@ -10,7 +10,7 @@ import numpy as np
 from spiral_cli.data.audio_files import Found, read_blocks
 from spiral_cli.data.load import labelled, read_raw
 from spiral_cli.data.log_mel import samples
-from spiral_cli.data.raw import Arrays
+from spiral_cli.data.raw import PARTS, Arrays
 from spiral_cli.data.spectrogram import KEYS, LogMel, spectrograms
 from spiral_cli.data.splits import Dataset, Split
 from spiral_cli.data.texts import unseen
@@ -50,8 +50,8 @@ def load_audio(settings: Data, seed: int) -> Dataset:
     parts, labels = labelled(given, raw.classes, settings, seed)
     notes = list(raw.notes)
     spectra: dict[str, np.ndarray] = {}
-    for part, arrays in parts.items():
-        parts[part], spectra[part], told = heard(arrays, part, settings.audio)
+    for part in PARTS:
+        parts[part], spectra[part], told = heard(parts[part], part, settings.audio)
         notes += told
     notes += unseen(parts, labels.classes)
     told_of = describe(spectra["train"], labels.classes, settings.audio)

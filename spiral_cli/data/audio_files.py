@@ -17,7 +17,7 @@ from spiral_cli.errors import MissingError
 from spiral_cli.extras import needed
 
 SUFFIXES = (".wav", ".flac")  # of files looked for in folders; a table may name whatever libsndfile reads
-BLOCK = 512  # files whose samples are in memory at once
+BLOCK = 128  # files whose samples are in memory at once
 NAMED = 5  # damaged files that a message names
 UNKNOWN = 0x7FFFF000  # sizes from here on are written by programs that stream and do not know them
 
@@ -60,7 +60,7 @@ def read_audio(file: Path, rate: int) -> Recording:
             samples = sound.read(dtype="float32", always_2d=True)  # (n, channels)
     except OSError as error:
         raise MissingError(f"{file} cannot be read ({error.strerror or error})") from error
-    except (soundfile.SoundFileError, ValueError, MemoryError) as error:
+    except (soundfile.SoundFileError, TypeError, ValueError, MemoryError) as error:
         reason = getattr(error, "error_string", None) or error
         raise MissingError(f"{file} cannot be read as audio ({reason}); replace or remove it") from error
     if len(samples) < frames:

@@ -15,6 +15,7 @@ from typing import Any
 
 import keras
 
+from spiral_cli.models.depthwise import depthwise
 from spiral_cli.registry import models
 
 layers = keras.layers
@@ -52,10 +53,7 @@ def bc_resnet(input_shape: tuple[int, int, int], outputs: int) -> keras.Model:
                 x = layers.AveragePooling2D((1, 2), name=f"{name}_halved")(x)
             x = convolution(x, channels * WIDTH, 1, f"{name}_mix")
             x = block(layers.ReLU(name=f"{name}_mix_relu")(x), None, dilation, name)
-    x = layers.DepthwiseConv2D(
-        5, padding="same", use_bias=False, depthwise_initializer="he_normal", name="head_depthwise"
-    )(x)
-    x = layers.BatchNormalization(name="head_depthwise_norm")(x)
+    x = depthwise(x, (5, 5), "head_depthwise")
     x = convolution(x, 32 * WIDTH, 1, "head")
     x = layers.GlobalAveragePooling2D(name="pool")(layers.ReLU(name="head_relu")(x))
     return keras.Model(inputs, layers.Dense(outputs, name="logits")(x), name="bc_resnet")
@@ -71,20 +69,9 @@ def block(x: Any, shortcut: Any | None, dilation: int, name: str) -> Any:
         name: of the layers.
     """
     channels = x.shape[-1]
-    bands = layers.DepthwiseConv2D(
-        (1, 3), padding="same", use_bias=False, depthwise_initializer="he_normal", name=f"{name}_bands"
-    )(x)
-    bands = layers.BatchNormalization(name=f"{name}_bands_norm")(bands)
+    bands = depthwise(x, (1, 3), f"{name}_bands")
     time = layers.AveragePooling2D((1, bands.shape[2]), name=f"{name}_mean")(bands)  # (B, frames, 1, channels)
-    time = layers.DepthwiseConv2D(
-        (3, 1),
-        padding="same",
-        dilation_rate=(dilation, 1),
-        use_bias=False,
-        depthwise_initializer="he_normal",
-        name=f"{name}_time",
-    )(time)
-    time = layers.BatchNormalization(name=f"{name}_time_norm")(time)
+    time = depthwise(time, (3, 1), f"{name}_time", dilation=(dilation, 1))
     time = layers.Activation("silu", name=f"{name}_time_silu")(time)
     time = layers.Conv2D(channels, 1, use_bias=False, kernel_initializer="he_normal", name=f"{name}_point")(time)
     time = layers.SpatialDropout2D(0.1, name=f"{name}_dropout")(time)

@@ -437,7 +437,7 @@ class Recipe(Section):
         yield from repeated("plugins", self.plugins)
 
     def other_kinds(self, facts: Mapping[str, Any]) -> Iterator[Finding]:
-        """Yield the format and the models that are for other data than the task's."""
+        """Yield the format, the models and the augmentations that are for other data than the task's."""
         kind = facts.get("data")
         for keys, parts, fact in (
             (("data", "format"), registry.datasets, "gives"),
@@ -453,6 +453,8 @@ class Recipe(Section):
         for section in ("teacher", "student"):
             if kind not in (None, "images") and getattr(self, section).application is not None:
                 yield (section, "application"), f"received an application, which takes images; {self.task} is of {kind}"
+        if kind not in (None, "images") and self.data.augment:
+            yield ("data", "augment"), f"received augmentations, which are of images; {self.task} is of {kind}"
 
 
 Recipe.model_rebuild()

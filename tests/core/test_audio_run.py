@@ -6,20 +6,24 @@ import base64
 import io
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 from small_runs import assert_sound, run
-from tones import PITCHES, soundfile, tone, write, write_folder
+from tones import soundfile, write_folder
 
-from spiral_cli.compress import build_task
+from spiral_cli.compress import build_task, compress
 from spiral_cli.data.audio import Clips
 from spiral_cli.errors import MissingError, UsageError
+from spiral_cli.events import silent
 from spiral_cli.predict import predict
 from spiral_cli.recipe import load_recipe
 from spiral_cli.report.page import write_page
+from spiral_cli.run import RunFolder
+from spiral_cli.training.control import Control
 
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "configs" / "speech" / "fsdd.yaml"
@@ -35,9 +39,9 @@ def write_recipe(folder: Path, **sections) -> Path:
             "validation": 0.2,
             "audio": {"sample_rate": 8000, "seconds": 0.5, "mels": 16, "window": 0.032, "hop": 0.032},
         },
-        "teacher": {"model": "ds_cnn", "epochs": 24, "batch_size": 8, "learning_rate": 0.003},
-        "prune": {"schedule": [0.7]},
-        "train": {"epochs": 10, "batch_size": 8},
+        "teacher": {"model": "ds_cnn", "epochs": 14, "batch_size": 8, "learning_rate": 0.003},
+        "prune": {"criterion": "lamp", "schedule": [0.7]},
+        "train": {"epochs": 8, "batch_size": 8},
         "guard": {"max_drop": 0.2},
         "export": {"to": ["keras", "litert_int8"], "max_drop": 0.1},
     }
@@ -63,16 +67,17 @@ def test_the_student_of_tones_is_sound(finished):
 
 
 def test_files_alone_are_enough_to_hear_with(finished, tmp_path):
-    _, where, _ = finished
-    files = [write(tmp_path / f"{name}.wav", tone(pitch, 0.4, 16_000), 16_000) for name, pitch in PITCHES.items()]
-    for model in (where.student, where.root / "exports" / "litert_int8.tflite"):
-        told = predict(model, where.preprocessing, [str(file) for file in files])
-        assert [one["answer"] for one in told] == list(PITCHES)
-        assert all(1 / 3 < one["confidence"] <= 1.0 for one in told)
+    report, where, folder = finished
+    files = sorted((folder / "set" / "test").rglob("*.wav"))
+    for one in report["artifacts"]:
+        told = predict(where.root / one["path"], where.preprocessing, [str(file) for file in files])
+        right = np.mean([said["answer"] == file.parent.name for said, file in zip(told, files, strict=True)])
+        assert right == pytest.approx(one["metrics"]["test"]["accuracy"])
+        assert all(1 / 3 <= said["confidence"] <= 1.0 for said in told)
     (tmp_path / "empty.wav").write_bytes(b"")
     (tmp_path / "words.wav").write_text("no sound but words " * 10)
-    for name, said in (("empty", "empty.wav holds no sound"), ("words", "words.wav cannot be read as audio")):
-        with pytest.raises(MissingError, match=said):
+    for name, refusal in (("empty", "empty.wav holds no sound"), ("words", "words.wav cannot be read as audio")):
+        with pytest.raises(MissingError, match=refusal):
             predict(where.student, where.preprocessing, [str(files[0]), str(tmp_path / f"{name}.wav")])
 
 
@@ -127,14 +132,23 @@ def test_recipes_of_other_kinds_of_data_are_refused(tmp_path):
         ("data", {"format": "image_folder", "path": "set"}, "audio_folder, audio_table"),
         ("teacher", {"model": "resnet20"}, "bc_resnet, ds_cnn"),
         ("teacher", {"application": "MobileNetV2"}, "received an application, which takes images"),
+        (
+            "data",
+            {"format": "audio_folder", "path": "set", "augment": ["flip"]},
+            "received augmentations, .* of images",
+        ),
     ):
         with pytest.raises(UsageError, match=allowed):
             load_recipe(write_recipe(tmp_path, **{section: value}))
 
 
-@pytest.mark.skipif(not (DATA / "fsdd").is_dir(), reason=f"{DATA} holds no fsdd; SPIRAL_DATA says where it is")
 @pytest.mark.slow
-def test_the_recipe_of_spoken_digits(tmp_path):
-    """The smoke run that the recipe's comment names."""
-    command = next(line for line in RECIPE.read_text().splitlines() if line.startswith("#") and "smoke" not in line)
-    assert command.startswith("# spiral compress configs/speech/fsdd.yaml")
+@pytest.mark.skipif(not (DATA / "fsdd").is_dir(), reason=f"{DATA} holds no fsdd; SPIRAL_DATA says where it is")
+def test_the_trial_that_the_recipe_of_spoken_digits_names(tmp_path):
+    trial = RECIPE.read_text().splitlines()[1]
+    assert trial.startswith("# ")
+    recipe = load_recipe(RECIPE, [*re.findall(r"--set (\S+)", trial), f"data.path={DATA / 'fsdd'}"])
+    report = compress(recipe, RunFolder(tmp_path / "run"), listen=silent, control=Control())
+    assert report["teacher"]["metrics"]["test"]["accuracy"] > 0.2, "twice what guessing gives"
+    assert report["selected"]["sparsity"] == pytest.approx(0.9, abs=0.01)
+    assert {one["kind"]: one["status"] for one in report["artifacts"]}["litert"] == "ok"

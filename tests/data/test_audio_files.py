@@ -85,6 +85,7 @@ def damaged_files(tmp_path) -> dict[str, bytes]:
         "one_short.wav": wav[:-1],
         "half.flac": flac[: len(flac) // 2],
         "noise.flac": flac[:4] + bytes(200),
+        "headless.raw": wav[44:],
         "holds_nan.wav": nan,
     }
 

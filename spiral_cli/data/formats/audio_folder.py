@@ -25,9 +25,8 @@ Named = tuple[Path, str]  # a recording and its class
 def audio_folder(settings: Data) -> Raw:
     """Folders of wav or flac, one a class; below train, validation, test, by Speech Commands' lists, or split here."""
     root = root_path(settings)
-    parts = (listed_parts(root) if root and listed(root) else folder_parts(root) if root else {}) | {
-        part: recordings(folder) for part, folder in own_paths(settings).items()
-    }
+    parts = {} if root is None else listed_parts(root) if listed(root) else folder_parts(root)
+    parts |= {part: recordings(folder) for part, folder in own_paths(settings).items()}
     return Raw.of({part: arrays(named) for part, named in parts.items()})
 
 
