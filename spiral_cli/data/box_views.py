@@ -88,7 +88,7 @@ def view_of(image: np.ndarray, boxes: np.ndarray, view: View) -> tuple[np.ndarra
     height, width, channels = image.shape
     mean = image.mean(axis=(0, 1))
     (a, e), (c, f) = 1.0 / view.scale, -view.shift / view.scale  # from the view back to the image
-    filling = tuple(int(round(value)) for value in mean)
+    filling = tuple(map(round, mean.tolist()))
     picture = Image.fromarray(image[..., 0] if channels == 1 else image)
     moved = picture.transform(
         (width, height),

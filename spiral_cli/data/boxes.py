@@ -90,8 +90,8 @@ def load_boxes(settings: Data, seed: int) -> Dataset:
     parts = divided({part: Arrays(one, present[one]) for part, one in kept.items()}, settings, seed)
     most = max(len(boxes) for boxes in y)
     splits = {
-        part: Split(x[one.x], padded([y[row] for row in one.x], most), np.ones(len(one.x), np.float32))
-        for part, one in parts.items()
+        part: Split(x[rows], padded([y[row] for row in rows], most), np.ones(len(rows), np.float32))
+        for part, rows in ((part, np.asarray(one.x)) for part, one in parts.items())
     }
     notes = [sentence for part in found for sentence in found[part].notes(part)]
     return Dataset(**splits, labels="boxes", preprocessing=told, notes=(*raw.notes, *notes, *unseen(splits, classes)))
@@ -133,8 +133,8 @@ def readable_images(arrays: Arrays, order: np.ndarray, part: str, found: Found) 
         MissingError: none can.
     """
     readable = []
-    for name, boxes in zip(arrays.x, arrays.y, strict=True):
-        boxes = boxes[boxes[:, 4] != PADDING]
+    for name, written in zip(np.asarray(arrays.x), arrays.y, strict=True):
+        boxes = written[written[:, 4] != PADDING]
         boxes = np.concatenate([boxes[:, :4], order[boxes[:, 4].astype(np.int64)][:, None]], axis=1)
         try:
             size, grey = read_image(Path(name), look)
@@ -143,7 +143,7 @@ def readable_images(arrays: Arrays, order: np.ndarray, part: str, found: Found) 
             continue
         readable.append(Readable(Path(name), size, grey, boxes))
     if not readable:
-        raise MissingError(f"data: none of the {len(arrays.x)} {part} images can be read; the first is {arrays.x[0]}")
+        raise MissingError(f"data: none of the {len(arrays.x)} {part} images can be read; such as {name}")
     return readable
 
 
@@ -173,13 +173,15 @@ def decoded(
             found.add("images have no object", str(one.file), int(not len(inside)))
             good.append(row)
         if not good:
-            raise MissingError(f"data: none of the {len(rows)} {part} images can be decoded; see {images[rows[0]].file}")
+            raise MissingError(
+                f"data: none of {len(rows)} {part} images can be decoded, such as {images[rows[0]].file}"
+            )
         kept[part] = np.array(good)
     return x, y, kept
 
 
 def mended(boxes: np.ndarray, size: tuple[int, int], found: Found, place: str) -> np.ndarray:
-    """Return the boxes (k, 5) cut off at the edges of an image of ``size`` (height, width); what vanishes is left out."""
+    """Return boxes (k, 5) cut off at the edges of an image of ``size`` (height, width); what vanishes is left out."""
     limits = np.array([size[1], size[0], size[1], size[0]], np.float64)
     cut = boxes.copy()
     cut[:, :4] = np.clip(boxes[:, :4], 0.0, limits)

@@ -26,7 +26,7 @@ class Frames(Pixels):
     resize: str = STRETCH
 
     def resized(self, boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """Return boxes (…, 4), left, top, right, bottom, of an image of ``size`` (height, width) as a model sees them."""
+        """Return boxes (…, 4), left, top, right, bottom, of a file of ``size`` (height, width) as a model sees them."""
         height, width, _ = self.input_shape
         return boxes * (np.array([width, height, width, height]) / np.array([size[1], size[0], size[1], size[0]]))
 

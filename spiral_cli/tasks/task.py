@@ -52,7 +52,7 @@ class Task(Protocol):
         """Return why a teacher with these validation metrics has nothing to teach, and what to look at, or None."""
 
     def labels(self, split: Split, head: Head) -> np.ndarray:
-        """Return labels as the head's task loss reads them."""
+        """Return labels (n, …) as the head's task loss reads them; of train, they may be those of every view."""
 
     def paired(self, split: Split, teacher: Said, student: Said) -> dict[str, int] | None:
         """Count ``examples``, and those that ``only_teacher`` or ``only_student`` has right; None if that is vague."""

@@ -46,9 +46,10 @@ def find_parts(root: Path) -> dict[str, Path]:
         return {"train": root}
     found: dict[str, Path] = {}
     for part, names in NAMES.items():
-        for name in reversed(names):
-            found |= {part: file for file in sorted((root / "annotations").glob(f"instances_{name}*.json"))[:1]}
-            found |= {part: file for file in [root / name / BESIDE] if file.is_file()}
+        files = [root / name / BESIDE for name in names if (root / name / BESIDE).is_file()]
+        files += [file for name in names for file in sorted((root / "annotations").glob(f"instances_{name}*.json"))]
+        if files:
+            found[part] = files[0]
     if not found:
         raise MissingError(
             f"data.path: {root} holds no annotations/instances_train*.json and no train/{BESIDE}; give data.train, "

@@ -50,7 +50,9 @@ def find_parts(root: Path) -> dict[str, Path]:
     if "train" not in found and (root / "images").is_dir() and not found:
         found = {"train": root / "images"}
     if not found:
-        raise MissingError(f"data.path: {root} holds no images/train, train/images or images, and no data.yaml with them")
+        raise MissingError(
+            f"data.path: {root} holds no images/train, train/images or images, and no data.yaml with them"
+        )
     return found
 
 
