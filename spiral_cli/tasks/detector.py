@@ -114,7 +114,7 @@ class Head:
         """Return the answers to each image, the surest first.
 
         Of each class those are left out that overlap a surer one by more than `overlap`; at most `MOST` stay.
-        Boxes are cut off at the edges of the input.
+        Boxes are cut off at the edges of the input; those outside of it are no answers.
         """
         height, width = self.shape
         limits = np.array([width, height, width, height], np.float32)
@@ -132,7 +132,7 @@ class Head:
                 clip_boxes=False,
             )
             every = zip(kept.numpy(), scores.numpy(), kinds.numpy().astype(np.int64), counts.numpy(), strict=True)
-            found += [Found(b[:k], s[:k], c[:k]) for b, s, c, k in every]
+            found += [Found(b[:k], s[:k], c[:k]).inside() for b, s, c, k in every]
         return found
 
     def measures(self, y: np.ndarray) -> tuple[str, ...]:
@@ -172,7 +172,13 @@ class Found:
 
     def above(self, least: float) -> Found:
         """Return the answers of at least this score."""
-        kept = self.scores >= least
+        return self._taken(self.scores >= least)
+
+    def inside(self) -> Found:
+        """Return the answers that have an area."""
+        return self._taken((self.boxes[:, 2:] > self.boxes[:, :2]).all(axis=-1))
+
+    def _taken(self, kept: np.ndarray) -> Found:
         return Found(self.boxes[kept], self.scores[kept], self.classes[kept])
 
 

@@ -81,11 +81,11 @@ def listed(path: Path) -> list[tuple[Path, Path]]:
     Raises:
         MissingError: there are none, or a list names one that is not there.
     """
-    if path.is_dir():
+    if not path.is_file():
         images = path.parent / "JPEGImages"
         found = [(xml, images if images.is_dir() else path) for xml in sorted(path.glob("*.xml"))]
         if not found:
-            raise MissingError(f"{path} holds no .xml file; Pascal VOC has one for every image")
+            raise MissingError(f"{path} holds no .xml file; Pascal VOC has one for every image in Annotations")
         return found
     if path.suffix != ".txt":
         raise MissingError(f"{path}: a part of a voc set is ImageSets/Main/NAME.txt, or a folder of .xml files")
