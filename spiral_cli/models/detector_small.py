@@ -13,6 +13,7 @@ from spiral_cli.registry import models
 STRIDE = 8  # of the grid it answers on
 STAGES = ((32, 4), (64, 8), (96, 16), (128, 32))  # channels, stride
 WIDTH = 64  # channels where the maps meet
+MOMENTUM = 0.9  # of normalisations: sets of boxes are small, and an epoch is few steps
 RARE = 0.01  # the probability of an object that all places start with (Lin et al. 2017, section 4.1)
 
 
@@ -31,17 +32,17 @@ def detector_small(input_shape: tuple[int, int, int], outputs: int) -> keras.Mod
         `spiral_cli.tasks.places` has it.
     """
     inputs = keras.Input(input_shape, name="image")
-    x = convolution(inputs, 16, 3, 2, "stem")
+    x = convolution(inputs, 16, 3, 2, "stem", MOMENTUM)
     x = keras.layers.ReLU(name="stem_relu")(x)
     maps = []
     for channels, stride in STAGES:
-        x = convolution(x, channels, 3, 2, f"down{stride}")
+        x = convolution(x, channels, 3, 2, f"down{stride}", MOMENTUM)
         x = keras.layers.ReLU(name=f"down{stride}_relu")(x)
-        x = residual(x, channels, 1, f"block{stride}")
+        x = residual(x, channels, 1, f"block{stride}", MOMENTUM)
         maps.append(x)
     x = pyramid(maps[1:])
     for number in (1, 2):
-        x = convolution(x, WIDTH, 3, 1, f"head{number}")
+        x = convolution(x, WIDTH, 3, 1, f"head{number}", MOMENTUM)
         x = keras.layers.ReLU(name=f"head{number}_relu")(x)
     rare = keras.initializers.Constant(-math.log((1.0 - RARE) / RARE))
     classes = keras.layers.Conv2D(outputs - 4, 1, bias_initializer=rare, name="classes")(x)
@@ -52,7 +53,9 @@ def detector_small(input_shape: tuple[int, int, int], outputs: int) -> keras.Mod
 
 def pyramid(maps: list[Any]) -> Any:
     """Return the finest of ``maps`` with all coarser ones added to it, (batch, h, w, `WIDTH`)."""
-    (finest, *coarser) = [convolution(one, WIDTH, 1, 1, f"lateral{STRIDE << place}") for place, one in enumerate(maps)]
+    (finest, *coarser) = [
+        convolution(one, WIDTH, 1, 1, f"lateral{STRIDE << place}", MOMENTUM) for place, one in enumerate(maps)
+    ]
     x = None
     for place, one in reversed(list(enumerate([finest, *coarser]))):
         if x is not None:

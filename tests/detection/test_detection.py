@@ -104,7 +104,7 @@ def test_the_page_s_details_show_classes_and_pictures(finished):
 
 
 def test_the_student_is_a_plain_keras_model_whose_answers_are_told_in_pixels_of_the_file(finished, folder):
-    report, run = finished
+    _, run = finished
     file = folder / "wide.png"
     shape = Shape("disc", (24, 20, 40, 36))
     picture([shape], SIZE).resize((192, 128)).save(file)  # three times as wide, twice as high
@@ -126,7 +126,7 @@ def test_the_student_is_a_plain_keras_model_whose_answers_are_told_in_pixels_of_
     drawn = draw(file, answer["boxes"], folder / "drawn.png")
     assert drawn.size == (192, 128) and (folder / "drawn.png").is_file()
     assert not np.array_equal(np.asarray(drawn), np.asarray(picture([shape], SIZE).resize((192, 128))))
-    with pytest.raises(MissingError, match="nowhere.png"):
+    with pytest.raises(MissingError, match=r"nowhere\.png"):
         Detection.rows_from(told, [str(folder / "nowhere.png")])
 
 
