@@ -195,7 +195,11 @@ class Detection:
 
     def _sample(self, split: Split, row: int, teacher: Found, student: Found) -> dict[str, Any]:
         true = truth_of(split.y[row])
-        layers = [(true.boxes, TRUTH), (teacher.boxes, TEACHER), (student.boxes, STUDENT)]
+        layers = [
+            ("true", true.boxes, TRUTH),
+            ("teacher", teacher.boxes, TEACHER),
+            ("student", student.boxes, STUDENT),
+        ]
         picture = outlined(np.asarray(split.x)[row], layers, ZOOM)
         names = self.preprocessing.classes
         return {

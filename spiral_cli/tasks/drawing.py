@@ -41,18 +41,23 @@ def draw(path: str | Path, boxes: Sequence[Mapping[str, Any]], out: str | Path |
     return picture
 
 
-def outlined(image: np.ndarray, layers: Iterable[tuple[np.ndarray, str]], zoom: int = 1) -> np.ndarray:
+def outlined(image: np.ndarray, layers: Iterable[tuple[str, np.ndarray, str]], zoom: int = 1) -> np.ndarray:
     """Return a copy of an image (height, width, 1 or 3) uint8, ``zoom`` times as large, with boxes on it.
 
     Args:
         image: the image.
-        layers: boxes (k, 4) in its pixels and their colour, one set above the other.
+        layers: what is written into the corner, boxes (k, 4) in the image's pixels, and the colour of both; one
+            set above the other.
         zoom: a whole number.
     """
     picture = Image.fromarray(np.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else image)
     picture = picture.resize((picture.width * zoom, picture.height * zoom), Image.Resampling.BILINEAR)
     pen = ImageDraw.Draw(picture)
-    for boxes, colour in layers:
+    place = (2.0, 2.0)
+    for name, boxes, colour in layers:
         for box in boxes:
             pen.rectangle([float(edge) * zoom for edge in box], outline=colour)
+        pen.rectangle(pen.textbbox(place, name), fill="black")
+        pen.text(place, name, fill=colour)
+        place = (pen.textbbox(place, name)[2] + 6, place[1])
     return np.asarray(picture)
