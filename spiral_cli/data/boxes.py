@@ -19,6 +19,7 @@ from spiral_cli.data.splits import Dataset, Split
 from spiral_cli.errors import MissingError, UsageError
 from spiral_cli.recipe.schema import Data
 
+NO_SIDE = 0.01  # pixels: a side below it is none
 BEYOND = 1.0  # pixels: conventions differ by so much in where a box at the image's edge ends
 
 
@@ -185,13 +186,13 @@ def mended(boxes: np.ndarray, size: tuple[int, int], found: Found, place: str) -
     limits = np.array([size[1], size[0], size[1], size[0]], np.float64)
     cut = boxes.copy()
     cut[:, :4] = np.clip(boxes[:, :4], 0.0, limits)
-    empty = (boxes[:, 2] <= boxes[:, 0]) | (boxes[:, 3] <= boxes[:, 1])
-    outside = ~empty & ((cut[:, 2] <= cut[:, 0]) | (cut[:, 3] <= cut[:, 1]))
+    empty, gone = (~(one[:, 2:4] - one[:, :2] > NO_SIDE).all(axis=1) for one in (boxes, cut))
+    outside = ~empty & gone
     beyond = ~empty & ~outside & (np.abs(cut - boxes)[:, :4] > BEYOND).any(axis=1)
     found.add("boxes have no area and are left out", place, int(empty.sum()))
     found.add("boxes lie outside of their image and are left out", place, int(outside.sum()))
     found.add("boxes reach beyond their image and are cut off at its edge", place, int(beyond.sum()))
-    return cut[~(empty | outside)]
+    return cut[~gone]
 
 
 def refuse_large(count: int, shape: tuple[int, ...], settings: Data) -> None:

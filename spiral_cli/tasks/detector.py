@@ -48,7 +48,11 @@ class Head:
 
     @property
     def exclusive(self) -> bool:
-        """Every class is asked for by itself: an object found is none of them, or one, by the largest."""
+        """Every class is asked for by itself.
+
+        Where several teachers are averaged as such logits are, their boxes' numbers are, too: what comes out lies
+        between theirs, near the mean.
+        """
         return False
 
     @cached_property

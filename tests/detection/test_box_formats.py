@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from drawn import CLASSES, Shape, coco_of, picture, write_coco, write_voc, write_yolo, xml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from spiral_cli.data.boxes import load_boxes
 from spiral_cli.errors import MissingError, UsageError
@@ -317,3 +319,71 @@ def test_keys_of_classification_are_refused(tmp_path):
     write_voc(tmp_path, {"train": TRAIN, "val": VALIDATION}, SIZE)
     with pytest.raises(UsageError, match=r"data\.class_weights: is of no use for boxes"):
         load("voc", tmp_path, class_weights="balanced")
+
+
+# However a file is broken, the set is read or refused: nothing else comes out.
+
+
+def read_or_refused(format: str, root: Path) -> None:
+    try:
+        dataset = load(format, root)
+    except (MissingError, UsageError):
+        return
+    for split in (dataset.train, dataset.validation, dataset.test):
+        boxes = split.y[split.y[..., 4] >= 0]
+        assert np.isfinite(split.y).all() and (boxes[:, 2:4] > boxes[:, :2]).all()
+        assert (boxes[:, :4] >= 0).all() and (boxes[:, 2] <= SIZE[1]).all() and (boxes[:, 3] <= SIZE[0]).all()
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("sets")
+    for format, write in WRITERS.items():
+        write(root / format, {"train": [[DISC, SQUARE]] * 3, "val": VALIDATION, "test": TEST}, SIZE)
+    return {format: root / format for format in WRITERS}
+
+
+words = st.one_of(
+    st.sampled_from(["0", "1", "-1", "7", "0.5", "1e308", "-1e308", "nan", "inf", "9" * 5000, "disc", "²", "\x00"]),
+    st.floats(allow_nan=True).map(repr),
+    st.text(max_size=5),
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.lists(words, min_size=4, max_size=6).map(" ".join), max_size=3).map("\n".join))
+def test_any_label_file_is_read_or_refused(sets, text):
+    (sets["yolo"] / "labels/train/000.txt").write_text(text)
+    read_or_refused("yolo", sets["yolo"])
+
+
+@settings(deadline=None, max_examples=60)
+@given(words, st.tuples(words, words, words, words))
+def test_any_xml_is_read_or_refused(sets, name, edges):
+    (sets["voc"] / "Annotations/train000.xml").write_text(xml("a.png", SIZE, [(name, edges)]))
+    read_or_refused("voc", sets["voc"])
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.sampled_from([10, 3, 7, 1e308]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["id", "name", "bbox"]), inner),
+    max_leaves=5,
+)
+places = st.tuples(
+    st.sampled_from(["images", "annotations", "categories"]),
+    st.integers(0, 1),
+    st.sampled_from([None, "id", "name", "file_name", "image_id", "category_id", "bbox", "iscrowd"]),
+)
+
+
+@settings(deadline=None, max_examples=120)
+@given(places, anything)
+def test_any_json_is_read_or_refused(sets, place, value):
+    section, index, key = place
+    content = coco_of([[DISC, SQUARE]] * 3, SIZE)
+    if key is None:
+        content[section][index] = value
+    else:
+        content[section][index][key] = value
+    (sets["coco"] / "annotations/instances_train2017.json").write_text(json.dumps(content))
+    read_or_refused("coco", sets["coco"])

@@ -68,6 +68,8 @@ def read_json(path: Path) -> Mapping[str, Any]:
         content = json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise MissingError(f"{path}, line {error.lineno}: is no JSON ({error.msg})") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
+        raise MissingError(f"{path} cannot be read as JSON ({error})") from error
     for key in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
             raise MissingError(f"{path} has no list of {key}; COCO has images, annotations and categories")
@@ -106,7 +108,8 @@ def pictures(path: Path, content: Mapping[str, Any], ids: Sequence[int]) -> tupl
     """
     names: dict[Any, str] = {}
     for number, image in enumerate(content["images"]):
-        if not isinstance(image, dict) or "id" not in image or not isinstance(image.get("file_name"), str):
+        named = isinstance(image, dict) and isinstance(image.get("file_name"), str)
+        if not named or not isinstance(image.get("id"), int | str):
             raise MissingError(f"{path}, images[{number}]: lacks its id or file_name")
         if image["id"] in names:
             raise MissingError(f"{path}, images[{number}]: the id {image['id']} is taken by {names[image['id']]}")
@@ -115,7 +118,8 @@ def pictures(path: Path, content: Mapping[str, Any], ids: Sequence[int]) -> tupl
     crowds = 0
     for number, one in enumerate(content["annotations"]):
         place = f"{path}, annotations[{number}]"
-        if not isinstance(one, dict) or one.get("image_id") not in names:
+        of = one.get("image_id") if isinstance(one, dict) else None
+        if not isinstance(of, int | str) or of not in names:
             raise MissingError(f"{place}: its image_id is of none of the {len(names)} images")
         if one.get("category_id") not in ids:
             known = ", ".join(map(str, ids))
@@ -125,7 +129,7 @@ def pictures(path: Path, content: Mapping[str, Any], ids: Sequence[int]) -> tupl
             continue
         box = one.get("bbox")
         left, top, width, height = numbers(box if isinstance(box, list) else [box], 4, f"{place}, bbox")
-        boxes[one["image_id"]].append((left, top, left + width, top + height, ids.index(one["category_id"])))
+        boxes[of].append((left, top, left + width, top + height, ids.index(one["category_id"])))
     folder = images_of(path, list(names.values()))
     return [Picture(folder / name, boxes[number]) for number, name in names.items()], crowds
 

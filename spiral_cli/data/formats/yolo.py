@@ -88,7 +88,9 @@ def names_of(folder: Path) -> list[str]:
     for home in (folder, *folder.parents[:2]):
         names = described(home).get("names")
         if isinstance(names, dict):
-            return [str(names[key]) for key in sorted(names)]
+            if set(names) != set(range(len(names))):
+                raise MissingError(f"{home}: names in data.yaml are of {', '.join(map(str, names))}; count from 0")
+            return [str(names[index]) for index in range(len(names))]
         if isinstance(names, list):
             return list(map(str, names))
         if (home / "classes.txt").is_file():
@@ -121,7 +123,7 @@ def read_labels(file: Path, image: Path, classes: Sequence[str]) -> list[Box]:
     Raises:
         MissingError: a line is not a known class and four numbers; with the line.
     """
-    rows = []
+    rows, known = [], {str(index): index for index in range(len(classes))}
     for number, line in enumerate(read_text(file).splitlines(), 1):
         if not (fields := line.split()):
             continue
@@ -131,9 +133,10 @@ def read_labels(file: Path, image: Path, classes: Sequence[str]) -> list[Box]:
                 f"{place}: received {len(fields)} fields; a box is a class and four numbers (more of them are a "
                 "polygon, of segmentation)"
             )
-        if not fields[0].isdecimal() or int(fields[0]) >= len(classes):
+        index = known.get(fields[0])
+        if index is None:
             raise MissingError(f"{place}: the class '{fields[0]}' is none of 0 to {len(classes) - 1}; see data.yaml")
-        rows.append((int(fields[0]), numbers(fields[1:], 4, place)))
+        rows.append((index, numbers(fields[1:], 4, place)))
     try:
         (height, width), _ = read_image(image, look)
     except MissingError:
