@@ -69,6 +69,7 @@ def recipe(folder: Path, **sections):
         "teacher": {"builder": "tiny_detector:tiny", "epochs": 30, "batch_size": 10, "learning_rate": 0.01},
         "prune": {"schedule": {"kind": "geometric", "final_sparsity": 0.5, "rounds": 1}},
         "train": {"epochs": 6, "batch_size": 10, "learning_rate": 0.004},
+        "distill": {"features": [{"teacher": "conv3", "student": "conv3"}]},
         "guard": {"monitor": "ap50", "max_drop": 0.1},
         "export": {"to": ["keras", "litert", "litert_int8", "onnx"], "max_drop": 0.05},
     }
@@ -94,6 +95,16 @@ def test_a_run_finds_the_shapes_and_ships_every_file(finished):
         assert entry["status"] == "ok", entry
         assert entry["agreement"] > (0.8 if entry["kind"] == "litert_int8" else 0.999)
     assert set(report["selected"]["metrics"]["test"]) == {"ap50", "map", "loss"}
+
+
+def test_channels_leave_a_detector(finished, folder):
+    prune = {"granularity": "channel", "schedule": {"kind": "geometric", "final_sparsity": 0.3, "rounds": 1}}
+    made = recipe(folder, prune=prune, guard={"max_drop": 1.0}, export={"to": ["keras"], "max_drop": 1.0})
+    report = compress(
+        made, RunFolder(folder / "narrow"), listen=silent, control=Control(), teacher_from=finished[1].root
+    )
+    assert report["selected"]["sparsity"] > 0.25
+    assert keras.saving.load_model(folder / "narrow/student.keras").output_shape == (None, 64, 6)
 
 
 def test_the_page_s_details_show_classes_and_pictures(finished):
