@@ -40,7 +40,7 @@ class Head:
     classes: int
     least: float = 0.02
     overlap: float = 0.6
-    sure: float = 0.3
+    sure: float = 0.4
 
     def __post_init__(self) -> None:
         for name in ("shape", "strides"):  # which JSON gives as lists
