@@ -180,7 +180,7 @@ class Found:
 
     def inside(self) -> Found:
         """Return the answers that have an area."""
-        return self._taken((self.boxes[:, 2:] > self.boxes[:, :2]).all(axis=-1))
+        return self._taken(np.all(self.boxes[:, 2:] > self.boxes[:, :2], axis=-1))
 
     def _taken(self, kept: np.ndarray) -> Found:
         return Found(self.boxes[kept], self.scores[kept], self.classes[kept])
