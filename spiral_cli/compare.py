@@ -59,7 +59,7 @@ def refuse_other_preprocessing(task: Task, file: Path) -> None:
     """
     if not file.is_file():
         return
-    stored = from_json(file.read_text("utf-8"))
+    stored = from_json(file.read_text("utf-8")).preprocessing
     if type(stored) is not type(task.preprocessing):
         raise UsageError(f"{file} is of another kind of data than those of task {task.recipe.task}")
     for difference in stored.differences(task.preprocessing):

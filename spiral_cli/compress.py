@@ -120,6 +120,8 @@ def begin(recipe: Recipe, place: Place, *, fresh: bool = False, teacher_from: Pa
     place.follow()
     place.agree(recipe, task.dataset.fingerprint)
     tell_what_is_streamed(task, place.listen)
+    for note in task.dataset.notes:
+        place.listen(Notice(f"data: {note}"))
     return task
 
 
@@ -146,12 +148,12 @@ def finish(bench: Workbench, rows: Sequence[Row], in_time: bool, listen: Listene
     if row is not None:
         with atomic_path(run.student) as temporary:
             shutil.copyfile(source, temporary)
-        write_text(run.preprocessing, to_json(recipe.task, task.preprocessing))
+        write_text(run.preprocessing, to_json(recipe.task, task.preprocessing, bench.evaluator.head))
         model = load_model(run.student)
         evaluator = Evaluator(task, model, bench.evaluator.head)
         details = look_closely(bench, evaluator)
         write_json(run.details, details)
-        selected = {**describe(bench, evaluator, row), "paired": details["paired"]}
+        selected = {**describe(bench, evaluator, row), "paired": details["paired"], "bootstrap": details["bootstrap"]}
         artifacts = export_student(recipe.export.to, evaluator, teacher.evaluator, run, listen, control)
         sweep(run, artifacts)
     status = "time_limit" if not in_time else "ok" if selected and selected["within_budget"] else "budget_not_met"
@@ -166,6 +168,7 @@ def finish(bench: Workbench, rows: Sequence[Row], in_time: bool, listen: Listene
         status=status,
         versions=versions(),
         data={part: len(getattr(task.dataset, part).y) for part in PARTS},
+        notes=task.dataset.notes,
     )
     write_text(run.rounds_csv, rounds_csv(rows))
     write_json(run.report, report)

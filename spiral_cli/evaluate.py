@@ -14,12 +14,15 @@ import numpy as np
 
 from spiral_cli.data import Split
 from spiral_cli.data.pipeline import Inputs
+from spiral_cli.data.preprocessing import few
 from spiral_cli.errors import DivergedError
 from spiral_cli.pruning.prunable import Prunable
 from spiral_cli.run import files_in
 from spiral_cli.tasks.head import Head, Said
 from spiral_cli.tasks.task import Task
 from spiral_cli.training.predict import Predictor, logits_of
+
+AT_ONCE = 512  # examples that a model is asked about in one call, fewer where they or its outputs are large
 
 
 class Evaluator:
@@ -33,7 +36,8 @@ class Evaluator:
 
     def __init__(self, task: Task, model: keras.Model, head: Head) -> None:
         self.task, self.model, self.head = task, model, head
-        self._predict = Predictor(logits_of(model, head), task.preprocessing)
+        self._predict = Predictor(logits_of(model, head), task.preprocessing, few(task.output_shape, AT_ONCE))
+        self._speak = task.speaker(model, head)
 
     def logits(self, x: Inputs) -> np.ndarray:
         """Return logits (n, outputs) for stored inputs (n, …)."""
@@ -49,14 +53,16 @@ class Evaluator:
         Raises:
             DivergedError: the model gives NaN or infinity.
         """
+        if self._speak is not None:
+            return self._speak(split.x)
         return self.head.say(self._finite_logits, split.x)
 
     def metrics(self, split: Split) -> dict[str, float]:
         """Return the task's metrics on ``split``; raises as `said`."""
-        return self.head.metrics(self.said(split), self.task.labels(split, self.head), split.weight)
+        return self.head.metrics(self.said(split), self.task.truth(split, self.head), split.weight)
 
-    def _finite_logits(self, x: Inputs) -> np.ndarray:
-        logits = self.logits(x)
+    def _finite_logits(self, x: Inputs, cut: np.ndarray | None = None) -> np.ndarray:
+        logits = self.logits(x)  # not cut: that would be another trace
         broken = int(np.count_nonzero(~finite(logits)))
         if broken:
             raise DivergedError(

@@ -162,7 +162,7 @@ def other_sparsity(prune: Prune, found: float) -> str | None:
 
 def measured(task: Task, head: Head) -> Sequence[str]:
     """Return the names of what is measured of a model with ``head``."""
-    return head.measures(task.labels(task.dataset.validation, head))
+    return head.measures(task.truth(task.dataset.validation, head))
 
 
 def refuse_unknown_monitor(recipe: Recipe, metrics: Collection[str]) -> None:

@@ -11,6 +11,7 @@ from itertools import takewhile
 from typing import Any
 
 from spiral_cli.pruning.schedules import retry_density
+from spiral_cli.recipe.metrics import lower_is_better
 
 Row = Mapping[str, Any]
 TOLERANCE = 1e-9  # a drop of exactly the budget is within it, whatever binary fractions say
@@ -66,7 +67,7 @@ def within_budget(lost: float, max_drop: float) -> bool:
 
 
 def monitor_mode(monitor: str, mode: str) -> str:
-    """Return ``max`` or ``min``; ``auto`` means min for losses and max for all else."""
+    """Return ``max`` or ``min``; ``auto`` means min for losses and error rates, and max for all else."""
     if mode != "auto":
         return mode
-    return "min" if monitor.endswith("loss") else "max"
+    return "min" if lower_is_better(monitor) else "max"

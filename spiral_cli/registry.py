@@ -84,7 +84,11 @@ class Registry:
 
     def parts(self) -> dict[str, Part]:
         """Return every part by name, built-in ones first, without importing them."""
-        return {**scan(self.place, self.variable), **self._plugins}
+        return {**self.built_in(), **self._plugins}
+
+    def built_in(self) -> dict[str, Part]:
+        """Return spiral's own parts by name, without importing them."""
+        return scan(self.place, self.variable)
 
     def names(self) -> list[str]:
         """Return the registered names in order."""

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from spiral_cli.channels.graph import Channels
+from spiral_cli.dictation import dictated
 from spiral_cli.evaluate import Evaluator
 from spiral_cli.events import Listener, Notice, StageDone
 from spiral_cli.fitting import Fit, ends_at, fit_student, is_copy, other_sparsity, refuse_unknown_monitor
@@ -180,6 +181,8 @@ def set_up(
         UsageError: nothing in the student can be pruned, or a setting does not fit it.
     """
     refuse_unknown_monitor(recipe, teacher.metrics)
+    if recipe.distill.sequence:
+        task = dictated(task, teacher.evaluator, run, listen)
     bench = lay_out(recipe, task, teacher, run)
     if sentence := other_sparsity(recipe.prune, ends_at(recipe.prune, bench.prunable)):
         listen(Notice(sentence))

@@ -52,6 +52,10 @@ MaxMinutes = Annotated[
 Workers = Annotated[
     int, typer.Option(min=1, metavar="N", help="try distribution: multi_worker with N processes on this machine")
 ]
+Plugins = Annotated[
+    list[str] | None,
+    typer.Option("--plugin", metavar="MODULE", help="import it first: the model's own classes; repeatable"),
+]
 Json = Annotated[bool, typer.Option("--json", help="machine result on stdout, human text on stderr")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="say more: every epoch, TensorFlow's logs, tracebacks")]
 
@@ -277,6 +281,25 @@ def export(
 
 
 @app.command()
+def predict(
+    target: Annotated[Path, typer.Argument(metavar="RUN|FILE", parser=place, help="a finished run, or a model's file")],
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="INPUT…", help="an image, a recording or a sentence each; - reads lines")
+    ],
+    preprocessing: Annotated[
+        Path | None, typer.Option(metavar="FILE", parser=place, help="the preprocessing.json of the run FILE is from")
+    ] = None,
+    plugins: Plugins = None,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Say what a model answers for raw inputs: a class, a transcript, a translation, boxes."""
+    from spiral_cli.cli import predicting
+
+    predicting.predict(target, inputs, preprocessing, plugins or (), Output(json, verbose))
+
+
+@app.command()
 def unpack(
     file: Annotated[Path, typer.Argument(metavar="FILE", parser=place, help="a packed file, packed.spiral of a run")],
     output: Annotated[
@@ -284,10 +307,7 @@ def unpack(
         typer.Option("--output", "-o", metavar="MODEL", parser=place, help="the .keras file; FILE's name by default"),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="replace MODEL where it is there")] = False,
-    plugins: Annotated[
-        list[str] | None,
-        typer.Option("--plugin", metavar="MODULE", help="import it first: the model's own classes; repeatable"),
-    ] = None,
+    plugins: Plugins = None,
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:

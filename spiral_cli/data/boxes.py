@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from spiral_cli.data.box_files import PADDING, padded
-from spiral_cli.data.frames import Frames
 from spiral_cli.data.image_files import common_shape, decode, look, read_image
 from spiral_cli.data.labels import class_order
 from spiral_cli.data.load import divided, read_raw
 from spiral_cli.data.pixels import scaling
 from spiral_cli.data.raw import Arrays, Raw, stated_size
 from spiral_cli.data.splits import Dataset, Split
+from spiral_cli.data.stretched import Stretched
 from spiral_cli.errors import MissingError, UsageError
 from spiral_cli.recipe.schema import Data
 
@@ -85,7 +85,7 @@ def load_boxes(settings: Data, seed: int) -> Dataset:
     )
     refuse_large(len(images), (*size, channels), settings)
     factor, offset = scaling(np.dtype(np.uint8), settings.scale)
-    told = Frames((*size, channels), classes, settings.scale, factor, offset)
+    told = Stretched((*size, channels), classes, settings.scale, factor, offset)
     x, y, kept = decoded(images, told, {part: (rows[part], found[part]) for part in rows})
     present = np.stack([np.isin(np.arange(len(classes)), boxes[:, 4]) for boxes in y])  # (n, classes)
     parts = divided({part: Arrays(one, present[one]) for part, one in kept.items()}, settings, seed)
@@ -149,7 +149,7 @@ def readable_images(arrays: Arrays, order: np.ndarray, part: str, found: Found) 
 
 
 def decoded(
-    images: Sequence[Readable], told: Frames, parts: dict[str, tuple[np.ndarray, Found]]
+    images: Sequence[Readable], told: Stretched, parts: dict[str, tuple[np.ndarray, Found]]
 ) -> tuple[np.ndarray, list[np.ndarray], dict[str, np.ndarray]]:
     """Return all images (n, height, width, channels) uint8, the boxes (k, 5) of each, and the rows of each part.
 

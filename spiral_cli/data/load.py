@@ -72,13 +72,17 @@ def divided(parts: Mapping[str, Arrays], settings: Data, seed: int) -> dict[str,
     Raises:
         MissingError, UsageError: a part would be empty.
     """
-    stated = settings.validation
-    fraction = Data.model_fields["validation"].default if isinstance(stated, str) else stated
-    complete_parts = complete(parts, fraction, seed)
+    complete_parts = complete(parts, validation_fraction(settings), seed)
     if settings.subset is not None:
         train = complete_parts["train"]
         complete_parts["train"] = train.take(subset(train.y, settings.subset, seed))
     return complete_parts
+
+
+def validation_fraction(settings: Data) -> float:
+    """Return the part of train that becomes validation where a set ships none."""
+    stated = settings.validation
+    return Data.model_fields["validation"].default if isinstance(stated, str) else stated
 
 
 def read_raw(settings: Data) -> Raw:

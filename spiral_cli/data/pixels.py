@@ -72,6 +72,14 @@ def scaling(dtype: np.dtype, scale: str) -> tuple[float, float]:
     return (high - low) / 255.0, low
 
 
+def as_stored(images: np.ndarray, preprocessing: Pixels) -> np.ndarray:
+    """Return uint8 images (n, height, width, channels) as the set that ``preprocessing`` is of stores its own."""
+    if (preprocessing.factor, preprocessing.offset) == scaling(images.dtype, preprocessing.scale):
+        return images
+    low, high = RANGES[preprocessing.scale]  # the set's are floats in the scale already
+    return (images * ((high - low) / 255.0) + low).astype(np.float32)
+
+
 def stored_range(dtype: np.dtype, scale: str) -> tuple[float, float]:
     """Return the (lowest, highest) value of images as they are stored."""
     return RANGES["0-255" if dtype == np.uint8 else scale]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeAlias
 
 import numpy as np
@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # data are read without TensorFlow
     import tensorflow as tf
 
 AT_ONCE = 2**22  # numbers: 16 MiB of inputs
-TASK = "task"  # the key of `preprocessing.json` that says whose it is
+TASK, HEAD = "task", "head"  # keys of `preprocessing.json`: whose it is, and how outputs are read
 ModelInputs: TypeAlias = "tf.Tensor | list[tf.Tensor]"
 
 
@@ -52,12 +52,22 @@ class Preprocessing(Protocol):
         """Return what `asdict` gave; raises KeyError, TypeError or ValueError where it did not."""
 
 
-def to_json(task: str, preprocessing: Preprocessing) -> str:
-    """Return the text of `preprocessing.json`."""
-    return json.dumps({TASK: task, **asdict(preprocessing)}, indent=2, ensure_ascii=False) + "\n"
+def to_json(task: str, preprocessing: Preprocessing, head: Any) -> str:
+    """Return the text of `preprocessing.json`: whose it is, how outputs are read, and how inputs are made."""
+    facts = {TASK: task, HEAD: head.facts, **asdict(preprocessing)}
+    return json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
 
 
-def from_json(text: str) -> Preprocessing:
+@dataclass(frozen=True)
+class Beside:
+    """What lies beside a student: the class of its task, how its inputs are made, how its outputs are read."""
+
+    task: Any
+    preprocessing: Preprocessing
+    head: Any
+
+
+def from_json(text: str) -> Beside:
     """Read the text of `preprocessing.json`.
 
     Raises:
@@ -68,18 +78,22 @@ def from_json(text: str) -> Preprocessing:
     try:
         facts = json.loads(text)
         task = tasks.get(facts.pop(TASK, "image_classification"))  # which none named before there were others
-        return task.preprocessing_type.read(facts)
+        head = facts.pop(HEAD, None)
+        preprocessing = task.preprocessing_type.read(facts)
+        return Beside(task, preprocessing, None if head is None else task.head_from(preprocessing, head))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise MissingError(
             f"preprocessing.json cannot be used ({type(error).__name__}: {error}); it must be as spiral wrote it"
         ) from error
 
 
-def model_inputs(stored: np.ndarray, preprocessing: Preprocessing) -> tuple[np.ndarray, ...]:
-    """Return stored rows (n, …) as the model sees them: one array for each of its inputs, in order."""
+def model_inputs(
+    stored: np.ndarray, preprocessing: Preprocessing, cut: np.ndarray | None = None
+) -> tuple[np.ndarray, ...]:
+    """Return stored rows (n, …) as the model sees them: one array for each of its inputs, in order; maybe cut."""
     import tensorflow as tf
 
-    inputs = preprocessing.inputs(tf.constant(stored))
+    inputs = preprocessing.inputs(tf.constant(stored), None if cut is None else tf.constant(cut))
     return tuple(one.numpy() for one in (inputs if isinstance(inputs, list) else [inputs]))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -65,6 +66,13 @@ class Raw:
         """Return the parts that are there, by name."""
         found = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: arrays for name, arrays in found.items() if arrays is not None}
+
+
+def column(values: Sequence[Any]) -> np.ndarray:
+    """Return values of any length, such as texts, as (n,) objects: as text each would take the room of the longest."""
+    array = np.empty(len(values), object)
+    array[:] = values
+    return array
 
 
 def existing(path: str | Path, key: str) -> Path:

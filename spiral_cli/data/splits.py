@@ -28,6 +28,7 @@ class Split:
             multi-label; whatever another task makes of its labels.
         weight: (n,) float32 sample weight; in train times the class weight.
         known_as: digest of the `Stream` that ``x`` was read from, or None.
+        references: (n,) texts that answers are measured against, where labels are pieces of them.
         lengths: (n, parts) int32, how much of each part of a row is not padding, where rows are padded.
     """
 
@@ -36,6 +37,7 @@ class Split:
     weight: np.ndarray
     known_as: bytes | None = None
     lengths: np.ndarray | None = None
+    references: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class Dataset:
             known_as = split.x.digest() if isinstance(split.x, Stream) else split.known_as
             digest.update(f"{split.x.dtype.str}{split.x.shape}".encode())
             digest.update(known_as or np.ascontiguousarray(split.x).data)
+            digest.update("\n".join(split.references or ()).encode())
             for array in (split.y, split.weight):
                 digest.update(f"{array.dtype.str}{array.shape}".encode())
                 digest.update(np.ascontiguousarray(array).data)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from spiral_cli.data.load import labelled, read_raw
-from spiral_cli.data.raw import Arrays
+from spiral_cli.data.raw import Arrays, column
 from spiral_cli.data.splits import Dataset, Split
+from spiral_cli.data.stream import Images
 from spiral_cli.data.tokenizer import learnt, numbers, vocabulary
 from spiral_cli.data.tokens import TokenRows, padded
 from spiral_cli.errors import MissingError
@@ -57,21 +59,33 @@ def written(arrays: Arrays, part: str) -> tuple[Arrays, int]:
     Raises:
         MissingError: they are no texts, or texts and labels are not as many.
     """
-    x, y = np.asarray(arrays.x), arrays.y
-    if x.ndim == 2 and x.shape[1] == 1:
-        x = x[:, 0]
-    if x.dtype.kind == "S":
-        x = np.char.decode(x, "utf-8")
-    if x.ndim != 1 or not all(isinstance(one, str) for one in x.tolist()):
-        raise MissingError(f"data: {part} holds {x.dtype} of shape {x.shape}; allowed are texts (n,)")
-    if len(x) != len(y):
-        raise MissingError(f"data: {part} has {len(x)} texts and {len(y)} labels; there must be one for each")
-    weight = np.ones(len(x), np.float32) if arrays.weight is None else np.asarray(arrays.weight, np.float32)
-    stripped = np.array([one.strip() for one in x.tolist()])
-    there = np.flatnonzero(np.char.str_len(stripped) > 0)
+    texts = stripped(arrays.x, part)
+    if len(texts) != len(arrays.y):
+        raise MissingError(
+            f"data: {part} has {len(texts)} texts and {len(arrays.y)} labels; there must be one for each"
+        )
+    weight = np.ones(len(texts), np.float32) if arrays.weight is None else np.asarray(arrays.weight, np.float32)
+    there = np.array([number for number, text in enumerate(texts) if text], np.int64)
     if not len(there):
         raise MissingError(f"data: all {part} texts are empty")
-    return replace(arrays, x=stripped, weight=weight).take(there), len(x) - len(there)
+    return replace(arrays, x=column(texts), weight=weight).take(there), len(texts) - len(there)
+
+
+def stripped(x: Images, part: str) -> list[str]:
+    """Return texts (n,) or (n, 1) without white space around them; bytes are UTF-8.
+
+    Raises:
+        MissingError: they are no texts.
+    """
+    array = np.asarray(x)
+    values: list[Any] = array.reshape(len(array), -1)[:, 0].tolist() if array.size == len(array) > 0 else [None]
+    try:
+        texts = [value.decode() if isinstance(value, bytes) else value for value in values]
+        return [text.strip() for text in texts]
+    except (AttributeError, UnicodeDecodeError) as error:
+        raise MissingError(
+            f"data: {part} holds {array.dtype} of shape {array.shape} ({error}); allowed are texts (n,), in UTF-8"
+        ) from error
 
 
 def unseen(parts: Mapping[str, Arrays], classes: tuple[str, ...]) -> list[str]:

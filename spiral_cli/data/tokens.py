@@ -14,6 +14,8 @@ from spiral_cli.data.tokenizer import PAD, numbers
 if TYPE_CHECKING:
     import tensorflow as tf
 
+LENGTH_STEP = 8  # rows are cut to multiples of it: kernels are prepared anew for every shape they meet
+
 
 @dataclass(frozen=True)
 class TokenRows:
@@ -73,3 +75,8 @@ def padded(pieces: Sequence[Sequence[int]], length: int) -> tuple[np.ndarray, np
     for row, one in zip(rows, pieces, strict=True):
         row[: len(one)] = one[:length]
     return rows, lengths
+
+
+def cut_lengths(longest: np.ndarray, most: np.ndarray) -> np.ndarray:
+    """Return ``longest`` (steps, parts) rounded up to few different lengths, none above ``most`` (parts,)."""
+    return np.minimum(-(-longest // LENGTH_STEP) * LENGTH_STEP, most).astype(np.int32)

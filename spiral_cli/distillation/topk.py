@@ -27,7 +27,7 @@ def largest(logits: np.ndarray, count: int, temperature: float) -> dict[str, np.
         largest logit at 0.
     """
     z = logits.astype(np.float32) - logits.max(axis=-1, keepdims=True)
-    indices = np.argpartition(-z, count - 1, axis=-1)[:, :count]
+    indices = np.argpartition(-z, count - 1, axis=-1)[..., :count]
     mass = np.exp(z / temperature)
     np.put_along_axis(mass, indices, 0.0, axis=-1)
     rest = np.log(np.maximum(mass.sum(axis=-1), np.finfo(np.float32).tiny))

@@ -24,18 +24,19 @@ def text_transformer(input_shape: tuple[int], outputs: int, vocabulary: int) -> 
         A model from (batch, length) int32, 0 for padding, to logits (batch, outputs).
     """
     tokens = keras.Input((None,), dtype="int32", name="tokens")
-    x = layers.Embedding(vocabulary, WIDTH, mask_zero=True, name="embedding")(tokens)  # (B, T, 128)
+    real = keras.ops.not_equal(tokens, 0)  # (B, T)
+    x = layers.Embedding(vocabulary, WIDTH, name="embedding")(tokens)  # (B, T, 128)
     x = layers.Add(name="placed")([x, layers.Embedding(input_shape[0], WIDTH, name="position")(positions(tokens))])
     x = layers.Dropout(0.2, name="dropout")(x)
     for block in range(1, BLOCKS + 1):
         y = layers.LayerNormalization(epsilon=1e-6, name=f"attention_norm_{block}")(x)
         attend = layers.MultiHeadAttention(HEADS, WIDTH // HEADS, dropout=0.1, name=f"attention_{block}")
-        x = layers.Add(name=f"attended_{block}")([x, attend(y, y)])
+        x = layers.Add(name=f"attended_{block}")([x, attend(y, y, attention_mask=keras.ops.expand_dims(real, 1))])
         y = layers.LayerNormalization(epsilon=1e-6, name=f"dense_norm_{block}")(x)
         y = layers.Dense(2 * WIDTH, activation="relu", name=f"wide_{block}")(y)
         y = layers.Dense(WIDTH, name=f"narrow_{block}")(y)
         x = layers.Add(name=f"thought_{block}")([x, layers.Dropout(0.2, name=f"dropout_{block}")(y)])
     x = layers.LayerNormalization(epsilon=1e-6, name="norm")(x)
-    x = layers.GlobalAveragePooling1D(name="mean")(x)
+    x = layers.GlobalAveragePooling1D(name="mean")(x, mask=real)
     x = layers.Dropout(0.3, name="last_dropout")(x)
     return keras.Model(tokens, layers.Dense(outputs, name="logits")(x), name="text_transformer")

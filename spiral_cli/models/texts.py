@@ -11,6 +11,15 @@ def there(tokens: keras.KerasTensor) -> keras.KerasTensor:
     return keras.ops.expand_dims(real, -1)
 
 
+def earlier(tokens: keras.KerasTensor) -> keras.KerasTensor:
+    """Return which pieces each may look at, itself and those before it, (batch, length, length) bool.
+
+    What Keras makes of ``use_causal_mask`` LiteRT cannot convert where lengths are open.
+    """
+    place = positions(tokens)
+    return keras.ops.greater_equal(keras.ops.expand_dims(place, 2), keras.ops.expand_dims(place, 1))
+
+
 def positions(tokens: keras.KerasTensor) -> keras.KerasTensor:
     """Return the place of every piece, counted from 0, (batch, length) int32."""
     return keras.ops.cumsum(keras.ops.ones_like(tokens), axis=1) - 1

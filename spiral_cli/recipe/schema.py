@@ -17,10 +17,12 @@ from spiral_cli.errors import did_you_mean
 from spiral_cli.recipe.applications import Application
 from spiral_cli.recipe.augment import augment_findings
 from spiral_cli.recipe.kinds import Fraction, Path, Positive, Text
+from spiral_cli.recipe.metrics import lower_is_better
 from spiral_cli.recipe.prune import Prune
 from spiral_cli.recipe.section import Finding, NameIn, Section, forms, listed, repeated, sources
 
 ClassName = Annotated[Text, BeforeValidator(lambda value: str(value) if type(value) is int else value)]
+Rate = Literal["cosine", "one_cycle"]
 Builder = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", description="package.module:function")]
 
 # Every key that holds a path, made absolute where the recipe is read.
@@ -43,6 +45,41 @@ class Tokens(Section):
     )
     lower: bool = Field(default=True, description="write everything small")
     max_length: Positive = Field(default=64, description="pieces of a text that are read; what is longer is cut off")
+
+
+class Audio(Section):
+    """How sound becomes the log-mel spectrogram that a model is given."""
+
+    sample_rate: Annotated[int, Field(ge=1000, le=384_000)] = Field(
+        default=16_000, description="samples a second; recordings of other rates are resampled"
+    )
+    seconds: Annotated[float, Field(gt=0.0)] = Field(
+        default=1.0, description="length of a clip to classify; shorter ones are padded with silence, longer ones cut"
+    )
+    longest: Annotated[float, Field(gt=0.0)] = Field(
+        default=20.0, description="seconds of an utterance to recognise; longer ones are not trained on"
+    )
+    mels: Annotated[int, Field(ge=1, le=512)] = Field(default=40, description="bands of the mel scale")
+    window: Annotated[float, Field(gt=0.0)] = Field(default=0.025, description="seconds of sound in one spectrum")
+    hop: Annotated[float, Field(gt=0.0)] = Field(default=0.010, description="seconds from one spectrum to the next")
+    low: Annotated[float, Field(ge=0.0)] = Field(default=20.0, description="Hz, where the lowest band begins")
+    high: Annotated[float, Field(gt=0.0)] | None = Field(
+        default=None, description="Hz, where the highest band ends; half the sample rate by default"
+    )
+
+    def rules(self) -> Iterator[Finding]:
+        """Bands lie below half the sample rate; windows overlap or touch, and at least one fits into a clip."""
+        highest = self.sample_rate / 2
+        if self.high is not None and self.high > highest:
+            yield ("high",), f"received {self.high:g}; allowed: up to {highest:g}, half of data.audio.sample_rate"
+        if self.low >= (top := min(self.high or highest, highest)):
+            yield ("low",), f"received {self.low:g}; allowed: below {top:g}, where the highest band ends"
+        if self.hop > self.window:
+            yield ("hop",), f"received {self.hop:g}; allowed: up to {self.window:g}, the window, or sound is skipped"
+        if self.hop * self.sample_rate < 1:
+            yield ("hop",), f"received {self.hop:g}; allowed: from {1 / self.sample_rate:g}, one sample"
+        if self.window > self.seconds:
+            yield ("window",), f"received {self.window:g}; allowed: up to {self.seconds:g}, the seconds of a clip"
 
 
 class Data(Section):
@@ -71,6 +108,9 @@ class Data(Section):
         default={}, description="what the columns of a table are called where not label and text: {text: sentence}"
     )
     tokens: Tokens = Field(default_factory=dict, validate_default=True, description="of text: how it becomes numbers")
+    audio: Audio = Field(
+        default_factory=dict, validate_default=True, description="of sound: how it becomes spectrograms"
+    )
     stream: Literal["auto", True, False] = Field(
         default="auto", description="read images from disk in every epoch; auto: where they take more than memory_gb"
     )
@@ -159,7 +199,9 @@ class Teacher(Section):
     batch_size: Positive = 128
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: Annotated[float, Field(gt=0.0)] = 0.001
+    rate: Rate = "cosine"
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
 
     def rules(self) -> Iterator[Finding]:
         """One source; weights only where they are read; a built-in model is always trained."""
@@ -210,6 +252,10 @@ class Distill(Section):
     alpha: Fraction = Field(default=0.5, description="weight of the distillation loss; the rest is the task loss")
     teacher: Literal["original", "previous", "best", "ensemble"] = "original"
     features: list[Feature] = Field(default=[], description="pairs of layers whose outputs the student imitates")
+    sequence: bool = Field(
+        default=False, description="learn the teacher's own translations or transcripts instead of the labels"
+    )
+    beams: Positive = Field(default=1, description="beginnings of a translation that its search goes on with")
     targets: Literal["cached", "online"] = Field(
         default="cached", description="ask the teacher once for every view, or in every step (for very many data.views)"
     )
@@ -244,10 +290,13 @@ class Train(Section):
     batch_size: Positive = 128
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: Annotated[float, Field(gt=0.0)] = Field(default=0.004, description="the peak of a round")
-    rate: Literal["cosine", "one_cycle"] = "cosine"
+    rate: Rate = "cosine"
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
     average: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
         default=0.2, description="the student is the mean of its weights over this last part of a round; 0: the last"
+    )
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        default=0.0, description="part of the labels' probability that is spread over all classes"
     )
     loss: Literal["auto", "crossentropy"] = Field(
         default="auto", description="the task loss; auto refuses a teacher that was compiled with another one"
@@ -260,7 +309,9 @@ class Train(Section):
 class Guard(Section):
     """When a round is kept and when it is rolled back."""
 
-    monitor: Text = Field(default="accuracy", description="the validation metric that decides")
+    monitor: Text = Field(
+        default="accuracy", description="the validation metric that decides; by default the first of the task's"
+    )
     mode: Literal["auto", "max", "min"] = "auto"
     max_drop: Annotated[float, Field(ge=0.0)] = Field(
         default=0.01, description="largest loss against the teacher, absolute"
@@ -268,10 +319,12 @@ class Guard(Section):
     patience: Positive = Field(default=2, description="failed tries in a row that end the spiral")
 
     def rules(self) -> Iterator[Finding]:
-        """A loss is not maximised."""
-        if self.monitor.endswith("loss") and self.mode == "max":
+        """A loss or an error rate is not maximised, and of what is known nothing else minimised."""
+        lower = lower_is_better(self.monitor)
+        if lower and self.mode == "max":
             yield ("mode",), f"received 'max'; {self.monitor} is better when lower: write min, or leave mode out"
-        if not self.monitor.endswith("loss") and self.mode == "min":
+        known = any(self.monitor in part.facts.get("metrics", ()) for part in registry.tasks.built_in().values())
+        if known and not lower and self.mode == "min":
             yield ("mode",), f"received 'min'; {self.monitor} is better when higher: write max, or leave mode out"
 
 
@@ -349,15 +402,27 @@ class Recipe(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def empty_is_default(cls, raw: Any) -> Any:
-        """Let a key without a value (a section whose lines are all commented out) mean its default."""
-        return {key: value for key, value in raw.items() if value is not None} if isinstance(raw, dict) else raw
+    def defaults(cls, raw: Any) -> Any:
+        """Let a key without a value mean its default, and the guard watch the task's first metric.
+
+        Without a value is also a section whose lines are all commented out.
+        """
+        if not isinstance(raw, dict):
+            return raw
+        values = {key: value for key, value in raw.items() if value is not None}
+        guard, task = values.get("guard", {}), registry.tasks.parts().get(str(values.get("task")))
+        if isinstance(guard, dict) and task is not None and (metrics := task.facts.get("metrics")):
+            values["guard"] = {"monitor": metrics[0], **guard}
+        return values
 
     def rules(self) -> Iterator[Finding]:
         """The guard watches a metric that the task measures; device and distribution fit each other."""
         facts = registry.tasks.part(self.task).facts
         metrics = facts.get("metrics", ())
         yield from self.other_kinds(facts)
+        if self.distill.sequence and not facts.get("sequences"):
+            saying = [name for name, part in registry.tasks.parts().items() if part.facts.get("sequences")]
+            yield ("distill", "sequence"), f"received true; allowed for tasks that say sequences: {listed(saying)}"
         if metrics and self.guard.monitor not in metrics:
             near = did_you_mean(self.guard.monitor, metrics)
             yield ("guard", "monitor"), f"received {self.guard.monitor!r}; {self.task} measures {listed(metrics)}{near}"

@@ -26,6 +26,7 @@ def build_report(
     status: str,
     versions: Mapping[str, str],
     data: Mapping[str, int],
+    notes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the report.
 
@@ -39,6 +40,7 @@ def build_report(
         status: ``ok``, ``budget_not_met`` or ``time_limit``.
         versions: of the software that made it.
         data: how many examples each part has.
+        notes: what was found in the data and how it was dealt with.
     """
     guard = recipe["guard"]
     tried = sum(row["seconds"] for row in rows)
@@ -47,6 +49,7 @@ def build_report(
         "schema": SCHEMA,
         "recipe": recipe,
         "data": dict(data),
+        "notes": list(notes),
         "monitor": guard["monitor"],
         "teacher": {"parameters": teacher["parameters"], "metrics": teacher["metrics"]},
         "status": status,

@@ -19,7 +19,7 @@ from spiral_cli.report.intervals import (
 )
 
 Report = Mapping[str, Any]
-COUNTED = ("accuracy", "exact_match")  # metrics that count examples; of no others is an interval known
+COUNTED = ("accuracy", "exact_match")  # metrics that count examples, whose intervals need no drawing
 MANY_ZEROS = 0.5  # of all weights
 FASTER = 0.9  # of the teacher's latency; less gain than this may be the clock's
 
@@ -70,6 +70,9 @@ def dropped(report: Report, part: str) -> Drop:
     teacher, student = (one["metrics"][part][monitor] for one in (report["teacher"], chosen))
     lost = drop(teacher, student, monitor_mode(monitor, report["recipe"]["guard"]["mode"]))
     examples = report.get("data", {}).get(part)
+    drawn = (chosen.get("bootstrap") or {}).get(part)
+    if drawn and monitor not in COUNTED:
+        return Drop(lost, examples, (drawn["low"], drawn["high"]), drawn["error"], paired=True)
     if not examples or monitor not in COUNTED:
         return Drop(lost, examples)
     counts = (chosen.get("paired") or {}).get(part)

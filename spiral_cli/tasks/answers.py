@@ -7,16 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from spiral_cli.tasks.classification import Head, Said
-
-
-def truth(labels: np.ndarray, head: Head) -> np.ndarray:
-    """Return labels, as `Head.task_loss` reads them, in the form of `Said.decided`."""
-    if labels.ndim == 1:
-        return labels
-    if head.exclusive:
-        return labels.argmax(axis=-1)
-    return labels[:, 0].astype(np.int64) if labels.shape[-1] == 1 else labels.astype(np.int64)
+from spiral_cli.tasks.classification import Said
 
 
 def paired(true: np.ndarray, teacher: Said, student: Said, weight: np.ndarray) -> dict[str, int] | None:
@@ -63,7 +54,7 @@ def disagreements(teacher: Said, student: Said, most: int) -> np.ndarray:
     return differ[np.argsort(-sure, kind="stable")[:most]]
 
 
-def said(model: Said, rows: np.ndarray, names: Sequence[str]) -> list[dict[str, Any]]:
+def said_of(model: Said, rows: np.ndarray, names: Sequence[str]) -> list[dict[str, Any]]:
     """Return the ``answer`` and its ``confidence`` of a model for the examples ``rows`` (k,)."""
     here = Said(model.head, model.logits[rows])
     return [

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,6 +13,7 @@ from scipy.special import expit, softmax
 from spiral_cli.data.pipeline import Inputs
 from spiral_cli.errors import UsageError
 from spiral_cli.tasks.head import DistillationLoss, Forward
+from spiral_cli.tasks.sequences import crossentropy
 
 CHANCE_MARGIN = 0.1
 
@@ -29,6 +31,11 @@ class Head:
     exclusive: bool
     probabilities: bool
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Plain data that make it again."""
+        return asdict(self)
+
     def logits(self, output: tf.Tensor) -> tf.Tensor:
         """Return float32 logits of shape (batch, outputs).
 
@@ -41,20 +48,23 @@ class Head:
         p = tf.clip_by_value(tf.cast(output, tf.float32), 1e-7, 1.0)
         return tf.math.log(p) if self.exclusive else tf.math.log(p) - tf.math.log1p(-tf.minimum(p, 1.0 - 1e-7))
 
-    def task_loss(self, logits: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    def task_loss(self, logits: tf.Tensor, y: tf.Tensor, smoothing: float = 0.0) -> tf.Tensor:
         """Cross-entropy against the labels.
 
         Args:
             logits: (batch, outputs).
             y: (batch,) class indices, or (batch, outputs) probabilities or 0/1 labels.
+            smoothing: part of the probability that is spread over all classes alike (Szegedy et al. 2016).
 
         Returns:
             (batch,): categorical cross-entropy, or the mean over labels of binary ones.
         """
         if not self.exclusive:
+            y = y * (1.0 - smoothing) + 0.5 * smoothing if smoothing else y
             return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(y, logits), axis=-1)
         if len(y.shape) == 1:
-            return tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits)
+            return crossentropy(logits, y, smoothing)
+        y = y * (1.0 - smoothing) + smoothing / y.shape[-1] if smoothing else y
         return tf.nn.softmax_cross_entropy_with_logits(y, logits)
 
     def distillation_loss(
@@ -76,7 +86,7 @@ class Head:
         """Return the fraction of decisions in which two models agree."""
         return float(np.mean(ours.decided == theirs.decided))
 
-    def metrics(self, said: Said, y: np.ndarray, weight: np.ndarray) -> dict[str, float]:
+    def metrics(self, said: Said, y: np.ndarray, weight: np.ndarray, only: str | None = None) -> dict[str, float]:
         """Measure logits (n, outputs) against labels (n,) or (n, outputs) weighted by (n,).
 
         Returns:
@@ -84,12 +94,14 @@ class Head:
             cross-entropy. With several labels per example, accuracy is the mean over labels and
             ``exact_match`` counts examples with every label right.
         """
+        if only == "accuracy":
+            right = (said.decided == truth(y, self)).reshape(len(y), -1).mean(axis=-1)
+            return {only: float(np.average(right, weights=weight))}
         logits = said.logits
         losses = self.task_loss(tf.constant(logits), tf.constant(y)).numpy()
         measured = {"loss": float(np.average(losses, weights=weight))}
         if self.exclusive:
-            truth = y if y.ndim == 1 else y.argmax(axis=-1)
-            return measured | class_metrics(truth, logits.argmax(axis=-1), weight)
+            return measured | class_metrics(truth(y, self), logits.argmax(axis=-1), weight)
         decided = (logits > 0).astype(np.int64)
         if y.shape[-1] == 1:
             return measured | class_metrics(y[:, 0].astype(np.int64), decided[:, 0], weight)
@@ -112,12 +124,25 @@ class Said:
         return labels[:, 0] if labels.shape[-1] == 1 else labels
 
     @property
+    def probabilities(self) -> np.ndarray:
+        """Of each class, or of each label, (n, outputs)."""
+        logits = self.logits.astype(np.float64)
+        return softmax(logits, axis=-1) if self.head.exclusive else expit(logits)
+
+    @property
     def confidence(self) -> np.ndarray:
         """The probability (n,) it gives its decision; of several labels that of the least certain one."""
-        logits = self.logits.astype(np.float64)
-        if self.head.exclusive:
-            return softmax(logits, axis=-1).max(axis=-1)
-        return expit(np.abs(logits)).min(axis=-1)
+        chances = self.probabilities
+        return chances.max(axis=-1) if self.head.exclusive else np.maximum(chances, 1.0 - chances).min(axis=-1)
+
+
+def truth(labels: np.ndarray, head: Head) -> np.ndarray:
+    """Return labels, as `Head.task_loss` reads them, in the form of `Said.decided`."""
+    if labels.ndim == 1:
+        return labels
+    if head.exclusive:
+        return labels.argmax(axis=-1)
+    return labels[:, 0].astype(np.int64) if labels.shape[-1] == 1 else labels.astype(np.int64)
 
 
 def class_metrics(truth: np.ndarray, decided: np.ndarray, weight: np.ndarray) -> dict[str, float]:

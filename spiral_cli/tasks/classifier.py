@@ -2,60 +2,31 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
 import keras
 import numpy as np
 
-from spiral_cli import registry
-from spiral_cli.data import Dataset, Split
-from spiral_cli.data.pipeline import Inputs
-from spiral_cli.data.preprocessing import few, model_inputs
-from spiral_cli.models.load import build_from, load_model
-from spiral_cli.recipe.schema import Recipe, Student, Teacher
-from spiral_cli.tasks.answers import disagreements, named, paired, recalls, said, truth
-from spiral_cli.tasks.classification import Head, Said, near_chance, read_head
+from spiral_cli.data import Split
+from spiral_cli.data.preprocessing import Preprocessing, few, model_inputs
+from spiral_cli.tasks.answers import disagreements, named, paired, recalls, said_of
+from spiral_cli.tasks.classification import Head, Said, near_chance, read_head, truth
+from spiral_cli.tasks.plain import PlainTask
 
 HEAD_SAMPLE = 256
 
 
-class Classifier(ABC):
+class Classifier(PlainTask):
     """Says of every example which class it is, or which labels it has.
 
-    A task gives it data, what its models are built from (`model_arguments`) and what of an example a
-    person is shown (`shown`).
-
-    Args:
-        recipe: the recipe.
-        dataset: its data, loaded.
+    A task gives it data and says what of an example a person is shown (`shown`).
     """
-
-    def __init__(self, recipe: Recipe, dataset: Dataset) -> None:
-        self.recipe, self.dataset, self.preprocessing = recipe, dataset, dataset.preprocessing
-
-    @property
-    def model_arguments(self) -> tuple[Any, ...]:
-        """What a built-in model and a person's builder are called with."""
-        return self.preprocessing.input_shape, self.output_shape[0]
 
     @abstractmethod
     def shown(self, split: Split, rows: np.ndarray) -> list[dict[str, Any]]:
         """Return ``kind`` and ``source`` of the examples ``rows`` (k,) of a part."""
-
-    def build_model(self, spec: Teacher | Student) -> keras.Model:
-        """Return the model ``spec`` names: loaded, or with fresh weights from Keras' global seed.
-
-        Raises:
-            MissingError: a file is missing or cannot be used.
-            UsageError: the model cannot be built for these data.
-        """
-        if spec.path is not None:
-            return load_model(spec.path)
-        if spec.builder is not None:
-            return build_from(spec.builder, self.model_arguments)
-        return registry.models.get(spec.model or "same")(*self.model_arguments)
 
     @property
     def output_shape(self) -> tuple[int]:
@@ -101,21 +72,28 @@ class Classifier(ABC):
         """Return up to ``most`` examples that the two decide differently, those both are surest of first."""
         names, rows = self.preprocessing.classes, disagreements(teacher, student, most)
         true = self._truth(split, student)[rows]
-        answers = zip(said(teacher, rows, names), said(student, rows, names), strict=True)
+        answers = zip(said_of(teacher, rows, names), said_of(student, rows, names), strict=True)
         return [
             {"shown": shown, "truth": named(label, names), "teacher": theirs, "student": ours}
             for shown, label, (theirs, ours) in zip(self.shown(split, rows), true, answers, strict=True)
         ]
 
+    @classmethod
+    def head_from(cls, preprocessing: Preprocessing, facts: Mapping[str, Any]) -> Head:
+        """Return the head whose `Head.facts` these are."""
+        return Head(**facts)
+
+    @classmethod
+    def tell(cls, preprocessing: Preprocessing, said: Said) -> list[dict[str, Any]]:
+        """Return the ``answer`` for every input, its ``confidence``, and the probability of each class."""
+        names = preprocessing.classes
+        chances = said.probabilities
+        told = said_of(said, np.arange(len(chances)), names)
+        labels = names[-1:] if chances.shape[1] == 1 else names
+        return [
+            {**one, "probabilities": dict(zip(labels, map(float, row), strict=True))}
+            for one, row in zip(told, chances, strict=True)
+        ]
+
     def _truth(self, split: Split, said: Said) -> np.ndarray:
         return truth(self.labels(split, said.head), said.head)
-
-    @property
-    def views(self) -> int:
-        """How many augmented copies of each training example there are; 1 without augmentation."""
-        return 1
-
-    @property
-    def train_inputs(self) -> Inputs:
-        """Stored training rows (views · n, …), one view after the other, in memory or not."""
-        return self.dataset.train.x

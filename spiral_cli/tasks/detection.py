@@ -16,18 +16,18 @@ from spiral_cli import registry
 from spiral_cli.data import Split
 from spiral_cli.data.box_views import refuse_unknown, views
 from spiral_cli.data.boxes import load_boxes
-from spiral_cli.data.frames import Frames
 from spiral_cli.data.image_files import decode, look, read_image
 from spiral_cli.data.picture import data_uri
 from spiral_cli.data.pipeline import Inputs
 from spiral_cli.data.preprocessing import model_inputs
+from spiral_cli.data.stretched import Rows, Stretched
 from spiral_cli.errors import UsageError
-from spiral_cli.models.load import build_from, load_model
-from spiral_cli.recipe.schema import Recipe, Student, Teacher
+from spiral_cli.recipe.schema import Recipe
 from spiral_cli.tasks.classification import refuse_other_precision
 from spiral_cli.tasks.detector import AT_A_HALF, Found, Head, Said, shared, truth_of
 from spiral_cli.tasks.drawing import outlined
 from spiral_cli.tasks.places import STRIDES, count, strides_of
+from spiral_cli.tasks.plain import PlainTask
 
 NOTHING = 0.02  # average precision below which a teacher has found nothing
 LARGEST = 320  # pixels a side of an image on a page
@@ -36,7 +36,7 @@ TRUTH, TEACHER, STUDENT = "#ffffff", "#3b82f6", "#f59e0b"
 
 
 @registry.tasks.register("detection", data="boxes", metrics=("ap50", "map", "loss"))
-class Detection:
+class Detection(PlainTask):
     """Say which objects an image shows, and where.
 
     Training images are augmented ahead, each `data.views` times with its boxes, so every view has labels of its
@@ -46,14 +46,12 @@ class Detection:
         recipe: the recipe.
     """
 
-    preprocessing_type = Frames
-    head_type = Head
-    preprocessing: Frames
+    preprocessing_type = Stretched
+    preprocessing: Stretched
 
     def __init__(self, recipe: Recipe) -> None:
         refuse_unknown(recipe.data.augment)
-        self.recipe, self.dataset = recipe, load_boxes(recipe.data, recipe.seed)
-        self.preprocessing = self.dataset.preprocessing  # type: ignore[assignment]
+        super().__init__(recipe, load_boxes(recipe.data, recipe.seed))
         self._strides: tuple[int, ...] = (STRIDES[1],)  # of the built-in models
         self._asked = False
 
@@ -87,25 +85,8 @@ class Detection:
         return views(train.x, train.y, settings.views, settings.augment, self.recipe.seed)
 
     def labels(self, split: Split, head: Head) -> np.ndarray:
-        """Return boxes (n, most, 5) float32; of train those of every view."""
+        """Return boxes (n, most, 5) float32; of train those of every view, as these differ."""
         return self._train[1] if split is self.dataset.train else split.y
-
-    def build_model(self, spec: Teacher | Student) -> keras.Model:
-        """Return the model ``spec`` names: loaded, or with fresh weights from Keras' global seed.
-
-        A built-in model and a person's builder are called with the shape of the input and the number of outputs
-        at a place: classes and 4.
-
-        Raises:
-            MissingError: a file is missing or cannot be used.
-            UsageError: the model cannot be built for these data.
-        """
-        arguments = self.preprocessing.input_shape, len(self.preprocessing.classes) + 4
-        if spec.path is not None:
-            return load_model(spec.path)
-        if spec.builder is not None:
-            return build_from(spec.builder, arguments)
-        return registry.models.get(spec.model or "same")(*arguments)
 
     def head(self, model: keras.Model, declared: str = "auto") -> Head:
         """Find out how to read ``model``: its outputs must fit the classes, its places the input and other models.
@@ -169,10 +150,6 @@ class Detection:
             "data.classes, another meaning of its outputs); else it has had too few teacher.epochs"
         )
 
-    def paired(self, split: Split, teacher: Said, student: Said) -> dict[str, int] | None:
-        """Return None: an image is not right or wrong as a whole."""
-        return None
-
     def classes(self, split: Split, teacher: Said, student: Said) -> list[dict[str, Any]]:
         """Return ``name``, ``examples`` (boxes), and ``teacher`` and ``student`` AP50 of every class that occurs."""
         y = split.y
@@ -210,32 +187,29 @@ class Detection:
         }
 
     @classmethod
-    def rows_from(cls, preprocessing: Frames, inputs: Sequence[str]) -> np.ndarray:
-        """Return image files as rows (n, height, width, channels) uint8; MissingError names one that cannot be read."""
-        height, width, channels = preprocessing.input_shape
-        return np.stack(
-            [read_image(Path(name), lambda image: decode(image, channels, (height, width))) for name in inputs]
-        )
+    def head_from(cls, preprocessing: Stretched, facts: Mapping[str, Any]) -> Head:
+        """Return the head whose `Head.facts` these are."""
+        return Head(**facts)
 
     @classmethod
-    def tell(cls, preprocessing: Frames, said: Said, inputs: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    def rows_from(cls, preprocessing: Stretched, inputs: Sequence[str]) -> np.ndarray:
+        """Return image files as `Rows` (n, height, width, channels) uint8; MissingError names one that is none."""
+        height, width, channels = preprocessing.input_shape
+        files = [Path(name) for name in inputs]
+        images = [read_image(file, lambda image: decode(image, channels, (height, width))) for file in files]
+        return Rows.of(np.stack(images), [read_image(file, look).size for file in files])
+
+    @classmethod
+    def tell(cls, preprocessing: Stretched, said: Said) -> list[dict[str, Any]]:
         """Return of every image how many objects of which class it shows, and its ``boxes``, the surest first.
 
-        Args:
-            preprocessing: of the images.
-            said: what a model says of them.
-            inputs: the files they are from, as `rows_from` was given: boxes are then in pixels of these, else in
-                pixels of the model's input.
+        They are in pixels of the files that the rows were made from, where `rows_from` made them.
         """
-        sizes: list[tuple[int, int]] = (
-            [preprocessing.input_shape[:2]] * len(said.logits)
-            if inputs is None
-            else [read_image(Path(name), look).size for name in inputs]
-        )
+        sizes = said.sizes or (preprocessing.input_shape[:2],) * len(said.logits)
         return [answer(found, preprocessing, size) for found, size in zip(said.sure, sizes, strict=True)]
 
 
-def answer(found: Found, preprocessing: Frames, size: tuple[int, int]) -> dict[str, Any]:
+def answer(found: Found, preprocessing: Stretched, size: tuple[int, int]) -> dict[str, Any]:
     """Return what was found in an image of ``size`` (height, width) as plain data."""
     boxes = preprocessing.original(found.boxes, size)
     return {

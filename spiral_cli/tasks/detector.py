@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -47,6 +48,11 @@ class Head:
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @property
+    def facts(self) -> dict[str, Any]:
+        """Plain data from which the head is made again."""
+        return asdict(self)
+
+    @property
     def exclusive(self) -> bool:
         """Every class is asked for by itself.
 
@@ -64,7 +70,7 @@ class Head:
         """Return the output as float32 (batch, places, classes + 4)."""
         return tf.cast(output, tf.float32)
 
-    def task_loss(self, logits: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    def task_loss(self, logits: tf.Tensor, y: tf.Tensor, smoothing: float = 0.0) -> tf.Tensor:
         """Focal loss of the classes (Lin et al. 2017) and 1 - GIoU of the boxes (Rezatofighi et al. 2019).
 
         Both are summed over an image's places and divided by how many of these have an object to find.
@@ -72,6 +78,7 @@ class Head:
         Args:
             logits: (batch, places, classes + 4).
             y: (batch, most, 5) left, top, right, bottom in pixels of the input, and class; below 0 for none.
+            smoothing: how much less than certain an object is to be found.
 
         Returns:
             (batch,)
@@ -79,7 +86,7 @@ class Head:
         index = assigned(y, self.places)  # (B, P)
         there = tf.cast(index >= 0, tf.float32)
         wanted = tf.gather(y, tf.maximum(index, 0), batch_dims=1)  # (B, P, 5)
-        kinds = tf.one_hot(tf.cast(wanted[..., 4], tf.int32), self.classes) * there[..., None]
+        kinds = tf.one_hot(tf.cast(wanted[..., 4], tf.int32), self.classes) * there[..., None] * (1.0 - smoothing)
         classes = tf.reduce_sum(focal(logits[..., : self.classes], kinds), axis=(1, 2))
         missed = 1.0 - giou(boxes_at(logits[..., self.classes :], self.places), wanted[..., :4])
         boxes = tf.reduce_sum(there * missed, axis=1)
@@ -112,7 +119,7 @@ class Head:
 
     def say(self, forward: Forward, x: Inputs) -> Said:
         """Return what a model says of stored rows ``x``."""
-        return Said(self, forward(x))
+        return Said(self, forward(x), getattr(x, "sizes", None))
 
     def decode(self, logits: np.ndarray) -> list[Found]:
         """Return the answers to each image, the surest first.
@@ -188,10 +195,14 @@ class Found:
 
 @dataclass(frozen=True)
 class Said:
-    """What a model says of a part of the data: logits (n, places, classes + 4), and the head that reads them."""
+    """What a model says of a part of the data: logits (n, places, classes + 4), and the head that reads them.
+
+    ``sizes`` are (height, width) of the files that the images are from, where these are known.
+    """
 
     head: Head
     logits: np.ndarray
+    sizes: tuple[tuple[int, int], ...] | None = None
     _matched: dict[tuple[float, ...], Matching] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property

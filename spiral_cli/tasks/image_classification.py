@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -10,10 +12,11 @@ import numpy as np
 
 from spiral_cli import registry
 from spiral_cli.data import Split, load_dataset
+from spiral_cli.data.image_files import decode, read_image
 from spiral_cli.data.load import streamed
 from spiral_cli.data.picture import data_uri
 from spiral_cli.data.pipeline import Inputs, Views, materialised
-from spiral_cli.data.pixels import Pixels, stored_range
+from spiral_cli.data.pixels import Pixels, as_stored, stored_range
 from spiral_cli.data.preprocessing import few
 from spiral_cli.models.application import application
 from spiral_cli.recipe.schema import Recipe, Student, Teacher
@@ -63,6 +66,13 @@ class ImageClassification(Classifier):
             "suspects: data.scale (the range of values it was trained on), the order of data.classes, "
             "the number or order of channels, too few teacher.epochs"
         )
+
+    @classmethod
+    def rows_from(cls, preprocessing: Pixels, inputs: Sequence[str]) -> np.ndarray:
+        """Return image files as rows (n, height, width, channels), as the recipe's images are stored."""
+        height, width, channels = preprocessing.input_shape
+        images = [read_image(Path(name), lambda image: decode(image, channels, (height, width))) for name in inputs]
+        return as_stored(np.stack(images), preprocessing)
 
     def shown(self, split: Split, rows: np.ndarray) -> list[dict[str, Any]]:
         """Return the images as ``data:`` addresses."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import keras
@@ -54,6 +54,15 @@ class Task(Protocol):
     def labels(self, split: Split, head: Head) -> np.ndarray:
         """Return labels (n, …) as the head's task loss reads them; of train, they may be those of every view."""
 
+    def truth(self, split: Split, head: Head) -> Any:
+        """Return what answers are measured against, as `Head.metrics` takes it: labels, or texts (n,)."""
+
+    def speaker(self, model: keras.Model, head: Head, beams: int = 1) -> Callable[[Inputs], Said] | None:
+        """Return a quicker way than `Head.say` to what ``model`` says of stored rows, or None."""
+
+    def taught(self, texts: Sequence[str]) -> Task:
+        """Return the task with ``texts`` (n,) in place of the train part's labels; of tasks that say sequences."""
+
     def paired(self, split: Split, teacher: Said, student: Said) -> dict[str, int] | None:
         """Count ``examples``, and those that ``only_teacher`` or ``only_student`` has right; None if that is vague."""
 
@@ -66,3 +75,15 @@ class Task(Protocol):
         Each has ``shown`` (``kind`` and ``source``, such as an image's ``data:`` address), its ``truth``, and of
         ``teacher`` and ``student`` an ``answer`` and its ``confidence`` (0 to 1, or None where there is none).
         """
+
+    @classmethod
+    def head_from(cls, preprocessing: Any, facts: Mapping[str, Any]) -> Head:
+        """Return the head whose `facts` these are."""
+
+    @classmethod
+    def rows_from(cls, preprocessing: Any, inputs: Sequence[str]) -> np.ndarray:
+        """Return raw inputs, such as paths of files, as stored rows (n, …); MissingError names a bad one."""
+
+    @classmethod
+    def tell(cls, preprocessing: Any, said: Said) -> list[dict[str, Any]]:
+        """Return what a model says of each input as plain data, ``answer`` first."""

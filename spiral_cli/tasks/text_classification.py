@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from spiral_cli.data import Split
 from spiral_cli.data.texts import load_texts
 from spiral_cli.data.tokenizer import PAD, text
 from spiral_cli.data.tokens import TokenRows
+from spiral_cli.errors import MissingError
 from spiral_cli.recipe.schema import Recipe
 from spiral_cli.tasks.classifier import Classifier
 
@@ -34,6 +36,14 @@ class TextClassification(Classifier):
     def model_arguments(self) -> tuple[Any, ...]:
         """Shape of a row, number of outputs, number of different pieces."""
         return *super().model_arguments, self.preprocessing.vocabulary
+
+    @classmethod
+    def rows_from(cls, preprocessing: TokenRows, inputs: Sequence[str]) -> np.ndarray:
+        """Return sentences as rows (n, length)."""
+        for number, sentence in enumerate(inputs, 1):
+            if not sentence.strip():
+                raise MissingError(f"input {number} is empty; give a sentence")
+        return preprocessing.rows(inputs)[0]
 
     def shown(self, split: Split, rows: np.ndarray) -> list[dict[str, Any]]:
         """Return the texts, as a model reads them."""

@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from spiral_cli.data.pipeline import Inputs, feed, pipeline
 from spiral_cli.data.preprocessing import ModelInputs, Preprocessing
+from spiral_cli.data.tokens import cut_lengths
 
-LENGTH_STEP = 8  # batches are cut to multiples of it: kernels are prepared anew for every shape they meet
 Feed = Iterator[dict[str, tf.Tensor]]
 
 
@@ -63,8 +63,3 @@ class TrainingData:
         if self.on_device and not beside:
             return None
         return feed(None if self.on_device else self.x, rows, beside)
-
-
-def cut_lengths(longest: np.ndarray, most: np.ndarray) -> np.ndarray:
-    """Return ``longest`` (steps, parts) rounded up to few different lengths, none above ``most`` (parts,)."""
-    return np.minimum(-(-longest // LENGTH_STEP) * LENGTH_STEP, most).astype(np.int32)

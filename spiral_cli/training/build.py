@@ -69,7 +69,6 @@ def make_stage(
     """
     count, lengths = len(task.dataset.train.x), task.dataset.train.lengths
     steps = epochs * steps_per_epoch(count, settings.batch_size)
-    rate = settings.rate if isinstance(settings, Train) else "cosine"
     return Stage(
         kind=kind,
         title=title,
@@ -77,7 +76,7 @@ def make_stage(
         count=count,
         views=task.views,
         batch_size=settings.batch_size,
-        rates=learning_rates(rate, settings.learning_rate, steps),
+        rates=learning_rates(settings.rate, settings.learning_rate, steps),
         strengths=np.zeros(steps, np.float32),
         gains=np.zeros(steps, np.float32),
         epochs=epochs,
@@ -90,7 +89,7 @@ def teacher_program(task: Task, model: keras.Model, head: Head, settings: Teache
     return program_class()(
         model,
         training_data(task, head),
-        Objective(head),
+        Objective(head, smoothing=settings.label_smoothing),
         make_optimizer(settings.optimizer, settings.weight_decay, precision),
         jit=choose_jit("auto", model),
         precision=precision,
@@ -114,7 +113,7 @@ def student_program(
     What the teacher says is cached, unless the recipe asks for it in every step, or its features
     would take too much memory.
     """
-    objective = student_objective(recipe.distill, head, teacher, student)
+    objective = student_objective(recipe.distill, head, teacher, student, recipe.train.label_smoothing)
     asked = recipe.distill.targets == "online"
     parts = [online_logits(teacher, teacher_head, recipe.precision)] if asked else []
     rows = task.views * len(task.dataset.train.y)
@@ -157,7 +156,9 @@ def pressure_on_groups(
     return GroupPressure(channels, [index[id(one.variable)] for one in prunable])
 
 
-def student_objective(distill: Distill, head: Head, teacher: keras.Model, student: keras.Model) -> Objective:
+def student_objective(
+    distill: Distill, head: Head, teacher: keras.Model, student: keras.Model, smoothing: float = 0.0
+) -> Objective:
     """Return what the student minimises.
 
     Raises:
@@ -168,5 +169,6 @@ def student_objective(distill: Distill, head: Head, teacher: keras.Model, studen
         registry.losses.get(distill.loss),
         distill.alpha,
         distill.temperature,
+        smoothing,
         pair_layers(distill.features, teacher, student),
     )

@@ -9,8 +9,10 @@ import keras
 import tensorflow as tf
 
 from spiral_cli.distillation.features import Hint, hint_loss
-from spiral_cli.distillation.topk import spread
+from spiral_cli.distillation.topk import INDICES, REST, VALUES, spread
 from spiral_cli.tasks.head import DistillationLoss, Head
+
+TAUGHT = ("logits", INDICES, VALUES, REST)
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Objective:
     distillation: DistillationLoss | None = None
     alpha: float = 0.0
     temperature: float = 1.0
+    smoothing: float = 0.0
     hints: tuple[Hint, ...] = ()
 
     @property
@@ -53,9 +56,12 @@ class Objective:
             projections: one matrix for every hint that is ``projected``, in order.
         """
         logits = self.head.logits(outputs[0])
-        task = self.head.task_loss(logits, y)
+        task = self.head.task_loss(logits, y, self.smoothing)
         if self.distillation is None:
             return [task, task]
+        if len(logits.shape) == 3:  # rows may be cut, what is cached of them is not
+            places = tf.shape(logits)[1]
+            targets = {name: value[:, :places] if name in TAUGHT else value for name, value in targets.items()}
         taught = targets["logits"] if "logits" in targets else spread(targets, logits.shape[-1], self.temperature)
         distilled = self.head.distillation_loss(self.distillation, logits, taught, self.temperature, y)
         total = (1.0 - self.alpha) * task + self.alpha * distilled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import types
 from dataclasses import replace
@@ -18,6 +19,7 @@ from spiral_cli.data.raw import Arrays
 from spiral_cli.data.splits import complete
 from spiral_cli.errors import MissingError, UsageError
 from spiral_cli.recipe.schema import Data
+from spiral_cli.tasks.classification import Head
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (40, 6, 5), dtype=np.uint8)
@@ -193,9 +195,11 @@ def test_halving_averages_and_flat_images_stay_flat(dtype):
 
 def test_preprocessing_survives_its_file():
     told = Pixels((28, 28, 1), ("Ärmel", "b"), "-1-1", 1 / 127.5, -1.0)
-    text = to_json("image_classification", told)
-    assert from_json(text) == told
-    assert from_json(text.replace('"task": "image_classification",', "")) == told  # as older runs have it
+    head = Head(exclusive=True, probabilities=False)
+    text = to_json("image_classification", told, head)
+    assert (from_json(text).preprocessing, from_json(text).head) == (told, head)
+    older = {key: value for key, value in json.loads(text).items() if key not in ("task", "head")}
+    assert from_json(json.dumps(older)).preprocessing == told
     for wrong in ("", "[]", '{"input_shape": [1, 2]}', text.replace('"factor"', '"fact"')):
         with pytest.raises(MissingError, match=r"preprocessing\.json cannot be used"):
             from_json(wrong)

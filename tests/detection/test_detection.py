@@ -18,11 +18,12 @@ from spiral_cli.compress import compress
 from spiral_cli.errors import MissingError, UsageError
 from spiral_cli.events import silent
 from spiral_cli.models.detector_small import detector_small
+from spiral_cli.predict import files_of, predict
 from spiral_cli.recipe import load_recipe
 from spiral_cli.run import RunFolder
 from spiral_cli.runtimes.session import open_model
 from spiral_cli.tasks.detection import Detection
-from spiral_cli.tasks.detector import Head
+from spiral_cli.tasks.detector import Head, Said
 from spiral_cli.tasks.drawing import draw
 from spiral_cli.training.build import training_data
 from spiral_cli.training.control import Control
@@ -122,19 +123,23 @@ def test_the_student_is_a_plain_keras_model_whose_answers_are_told_in_pixels_of_
     shape = Shape("disc", (24, 20, 40, 36))
     picture([shape], SIZE).resize((192, 128)).save(file)  # three times as wide, twice as high
     facts = json.loads(run.preprocessing.read_text())
-    facts = {key: value for key, value in facts.items() if key not in ("task", "head")}
+    head = Detection.head_from(None, facts.pop("head"))
+    assert facts.pop("task") == "detection"
     told = Detection.preprocessing_type.read(facts)
     rows = Detection.rows_from(told, [str(file)])
     assert rows.shape == (1, *SIZE, 3)
     session = open_model(run.student, 1)
-    head = Head(SIZE, (8,), 2)
+    assert head == Head(SIZE, (8,), 2)
     said = head.say(lambda x: session.run([x.astype(np.float32) * told.factor])[0], rows)
-    (answer,) = Detection.tell(told, said, [str(file)])
+    (answer,) = Detection.tell(told, said)
     assert answer["answer"] == "1 disc"
     (box,) = answer["boxes"]
     assert box["class"] == "disc" and 0.3 <= box["confidence"] <= 1
     np.testing.assert_allclose(box["box"], [24 * 3, 20 * 2, 40 * 3, 36 * 2], atol=15)
-    (small,) = Detection.tell(told, said)
+    (predicted,) = predict(*files_of(run.root / "exports/litert.tflite", None), [str(file)])
+    assert predicted["input"] == str(file) and predicted["answer"] == "1 disc"
+    np.testing.assert_allclose(predicted["boxes"][0]["box"], box["box"], atol=0.01)
+    (small,) = Detection.tell(told, Said(head, said.logits))
     np.testing.assert_allclose(np.array(small["boxes"][0]["box"]) * [3, 2, 3, 2], box["box"])
     drawn = draw(file, answer["boxes"], folder / "drawn.png")
     assert drawn.size == (192, 128) and (folder / "drawn.png").is_file()

@@ -38,7 +38,7 @@ def find_parts(root: Path) -> dict[str, Path]:
         MissingError: ``root`` is not a folder.
     """
     if not root.is_dir():
-        raise MissingError(f"data.path: {root} is a file; image_folder reads a folder with one folder for each class")
+        raise MissingError(f"data.path: {root} is a file; allowed is a folder with one folder for each class")
     below = {folder.name.lower(): folder for folder in class_folders(root)}
     if not any(name in below and class_folders(below[name]) for name in NAMES["train"]):
         return {"train": root}

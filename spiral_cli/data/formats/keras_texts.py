@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from spiral_cli.data.download import downloaded
-from spiral_cli.data.raw import Arrays, Raw
+from spiral_cli.data.raw import Arrays, Raw, column
 from spiral_cli.recipe.schema import Data
 from spiral_cli.registry import datasets
 
@@ -39,4 +39,4 @@ def read_set(name: str, classes: Sequence[str]) -> Raw:
 
 def texts(rows: Iterable[Sequence[int]], words: dict[int, str]) -> np.ndarray:
     """Return the texts (n,) whose numbers ``rows`` are lists of."""
-    return np.array([" ".join(words[number] for number in row if number in words) for row in rows])
+    return column([" ".join(words[number] for number in row if number in words) for row in rows])

@@ -8,7 +8,7 @@ import numpy as np
 
 from spiral_cli.data.formats.image_folder import find_parts
 from spiral_cli.data.image_files import class_folders
-from spiral_cli.data.raw import Arrays, Raw, own_paths, root_path
+from spiral_cli.data.raw import Arrays, Raw, column, own_paths, root_path
 from spiral_cli.data.tables import read_text
 from spiral_cli.errors import MissingError
 from spiral_cli.recipe.schema import Data
@@ -32,4 +32,4 @@ def read_part(folder: Path) -> Arrays:
     files = [(file, one.name) for one in class_folders(folder) for file in sorted(one.rglob("*.txt"))]
     if not files:
         raise MissingError(f"{folder} holds no folder with .txt files; there must be one for each class")
-    return Arrays(np.array([read_text(file) for file, _ in files]), np.array([name for _, name in files]))
+    return Arrays(column([read_text(file) for file, _ in files]), np.array([name for _, name in files]))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spiral_cli.data.raw import Arrays, Raw
+from spiral_cli.data.raw import Arrays, Raw, column
 from spiral_cli.data.tables import part_files, read_table
 from spiral_cli.errors import MissingError
 from spiral_cli.recipe.schema import Data
@@ -28,4 +28,4 @@ def read_part(path: Path, wanted: dict[str, str]) -> Arrays:
             raise MissingError(f"{path}, line {line}: the label is empty; every text needs one")
     if not rows:
         raise MissingError(f"{path} holds no row")
-    return Arrays(np.array([row["text"] for _, row in rows]), np.array([row["label"].strip() for _, row in rows]))
+    return Arrays(column([row["text"] for _, row in rows]), np.array([row["label"].strip() for _, row in rows]))

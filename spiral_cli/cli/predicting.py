@@ -1,0 +1,37 @@
+"""The verb that asks a model about raw inputs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from spiral_cli.cli.output import Output
+from spiral_cli.cli.work import working
+from spiral_cli.console.predictions import predictions_text
+from spiral_cli.errors import UsageError
+from spiral_cli.registry import load_plugins
+
+LINES = "-"
+
+
+def predict(
+    target: Path, inputs: Sequence[str], preprocessing: Path | None, plugins: Sequence[str], output: Output
+) -> None:
+    """Say what the model of a run, or a file, answers for each of ``inputs``.
+
+    Raises:
+        MissingError: a file is missing or cannot be used.
+        UsageError: there is nothing to answer.
+    """
+    asked = [line.rstrip("\r\n") for line in sys.stdin if line.strip()] if list(inputs) == [LINES] else list(inputs)
+    if not asked:
+        raise UsageError("received no input on stdin; give one a line")
+    with working(output):
+        load_plugins(plugins, Path.cwd())
+        from spiral_cli.predict import files_of
+        from spiral_cli.predict import predict as ask
+
+        told = ask(*files_of(target, preprocessing), asked)
+    output.say(predictions_text(told))
+    output.result(told)

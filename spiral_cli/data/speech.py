@@ -1,0 +1,220 @@
+"""From the recipe's `data` section to three parts of utterances with transcripts, ready for training."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from spiral_cli.data.audio import LEAST_DEVIATION
+from spiral_cli.data.audio_files import Found, read_blocks
+from spiral_cli.data.frames import KEYS, Frames, filled
+from spiral_cli.data.load import read_raw, validation_fraction
+from spiral_cli.data.log_mel import log_mels
+from spiral_cli.data.raw import Arrays
+from spiral_cli.data.splits import TEST_FRACTION, Dataset, Split
+from spiral_cli.data.stratify import generator
+from spiral_cli.data.tokenizer import UNKNOWN, learnt, numbers, vocabulary
+from spiral_cli.data.tokens import padded
+from spiral_cli.errors import MissingError, UsageError
+from spiral_cli.recipe.schema import Audio, Data
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """A recording: its file, and who speaks; empty where nobody knows."""
+
+    file: str
+    speaker: str
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Utterances of one part: what is said, who speaks, spectrograms (frames, mels), and files."""
+
+    texts: list[str]
+    speakers: list[str]
+    spectra: list[np.ndarray]
+    files: list[str]
+
+    def take(self, index: np.ndarray) -> Heard:
+        """Return the utterances at ``index`` (k,)."""
+        rows = index.tolist()
+        return Heard(
+            [self.texts[row] for row in rows],
+            [self.speakers[row] for row in rows],
+            [self.spectra[row] for row in rows],
+            [self.files[row] for row in rows],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Utterances(Split):
+    """One part of a set of utterances.
+
+    Attributes:
+        files: (n,) where each lies.
+    """
+
+    files: tuple[str, ...]
+
+
+def load_speech(settings: Data, seed: int) -> Dataset:
+    """Read, check and split the utterances of a recipe, and make frames and pieces of transcripts of them.
+
+    All are decoded here, so that nothing fails later. Utterances without sound or transcript are left out, and of
+    train those longer than ``data.audio.longest``; `Dataset.notes` counts them, and what is resampled or mixed down.
+    Validation and test are carved from train by speaker where there are several. A training utterance weighs as
+    many pieces as its transcript has.
+
+    Args:
+        settings: the recipe's `data` section with absolute paths.
+        seed: of every choice made here; the same seed gives the same bytes.
+
+    Raises:
+        MissingError: the data are missing or cannot be used.
+    """
+    raw = read_raw(settings)
+    notes, parts = list(raw.notes), {}
+    for part, arrays in raw.parts().items():
+        parts[part], told = heard(arrays, part, settings.audio)
+        notes += told
+    parts = completed(parts, validation_fraction(settings), seed)
+    if settings.subset is not None:
+        parts["train"] = parts["train"].take(few_of(len(parts["train"].texts), settings.subset, seed))
+    texts = {part: [written(one, settings) for one in found.texts] for part, found in parts.items()}
+    model = learnt(texts["train"], settings.tokens)
+    pieces = {part: numbers(model, many) for part, many in texts.items()}
+    for part in ("validation", "test"):
+        if strange := sum(UNKNOWN in one for one in pieces[part]):
+            notes.append(f"{strange} of {len(pieces[part])} {part} transcripts hold characters that train has not")
+    told_of = describe(parts, settings.audio, model)
+    most = max(len(one) for many in pieces.values() for one in many)
+    splits = {part: utterances(found, texts[part], pieces[part], told_of, most, part) for part, found in parts.items()}
+    return Dataset(**splits, labels="pieces", preprocessing=told_of, notes=tuple(notes))
+
+
+def heard(arrays: Arrays, part: str, settings: Audio) -> tuple[Heard, list[str]]:
+    """Decode a part.
+
+    Returns:
+        What of it holds sound and a transcript, and sentences on what was found.
+
+    Raises:
+        MissingError: files cannot be read, or nothing is left.
+    """
+    given: list[Utterance] = np.asarray(arrays.x).tolist()
+    texts = [str(one).strip() for one in arrays.y.tolist()]
+    found, spectra, seconds = Found(part, settings.sample_rate), [], []
+    for recordings in read_blocks([Path(one.file) for one in given], settings.sample_rate):
+        found.add(recordings)
+        seconds += [len(one.samples) / settings.sample_rate for one in recordings]
+        spectra += log_mels([one.samples for one in recordings], settings)
+    notes = found.notes()
+    if silent := sum(not text for text in texts):
+        notes.append(f"{silent} of {len(texts)} {part} transcripts are empty and left out")
+    longer = [part == "train" and length > settings.longest for length in seconds]
+    if any(longer):
+        notes.append(
+            f"{sum(longer)} of {len(texts)} train recordings last over {settings.longest:g} s and are left out"
+        )
+    usable = [bool(text) and length > 0 and not long for text, length, long in zip(texts, seconds, longer, strict=True)]
+    if not any(usable):
+        raise MissingError(f"data: of all {len(texts)} {part} recordings none has sound and a transcript")
+    whole = Heard(texts, [one.speaker for one in given], spectra, [one.file for one in given])
+    return whole.take(np.flatnonzero(usable)), notes
+
+
+def completed(parts: Mapping[str, Heard], fraction: float, seed: int) -> dict[str, Heard]:
+    """Return train, validation and test, with missing parts carved from train as `splits.complete` does, by speaker.
+
+    Raises:
+        MissingError: there is no train part, or a part would be empty.
+    """
+    whole = dict(parts)
+    if "train" not in whole:
+        raise MissingError(f"data: there is no train part, only {', '.join(whole)}; give data.path or data.train")
+    if "test" not in whole and "validation" in whole:
+        whole["test"] = whole.pop("validation")
+    for part, size in (("test", TEST_FRACTION), ("validation", fraction)):
+        if part not in whole:
+            chosen = carved(whole["train"].speakers, size, seed, part)
+            whole[part] = whole["train"].take(np.flatnonzero(chosen))
+            whole["train"] = whole["train"].take(np.flatnonzero(~chosen))
+    return whole
+
+
+def carved(speakers: Sequence[str], fraction: float, seed: int, part: str) -> np.ndarray:
+    """Say of each utterance (n,) whether it becomes ``part``: whole speakers, or single ones where there is but one.
+
+    Raises:
+        MissingError: a part would be empty.
+    """
+    names = sorted(set(speakers))
+    groups = np.array([names.index(one) for one in speakers]) if len(names) > 2 else np.arange(len(speakers))
+    order = generator(seed, part).permutation(groups.max() + 1)
+    reached = np.cumsum(np.bincount(groups)[order])
+    wanted = max(fraction * len(groups), 1.0)
+    chosen = np.isin(groups, order[: 1 + int(np.searchsorted(reached, wanted))])
+    if chosen.all():
+        raise MissingError(
+            f"data: {len(groups)} utterances are too few to carve a {part} part from; give one of its own"
+        )
+    return chosen
+
+
+def few_of(count: int, size: int, seed: int) -> np.ndarray:
+    """Return the ascending numbers of ``size`` of ``count`` utterances.
+
+    Raises:
+        UsageError: there are not as many.
+    """
+    if size > count:
+        raise UsageError(f"data.subset: received {size}; allowed are 1 to {count} (the training utterances there are)")
+    return np.sort(generator(seed, "subset").permutation(count)[:size])
+
+
+def written(text: str, settings: Data) -> str:
+    """Return a transcript as it is compared: with single spaces, and small where the recipe says so."""
+    return " ".join((text.lower() if settings.tokens.lower else text).split())
+
+
+def describe(parts: Mapping[str, Heard], settings: Audio, model: bytes) -> Frames:
+    """Return what the model must be told of its input."""
+    train = np.concatenate(parts["train"].spectra)
+    deviation = np.maximum(train.std(axis=0, dtype=np.float64), LEAST_DEVIATION)
+    longest = max(len(one) for found in parts.values() for one in found.spectra)
+    return Frames(
+        input_shape=(longest, settings.mels),
+        **{key: getattr(settings, key) for key in KEYS},
+        mean=tuple(train.mean(axis=0, dtype=np.float64).tolist()),
+        std=tuple(deviation.tolist()),
+        vocabulary=len(vocabulary(model)),
+        tokenizer=base64.b64encode(model).decode(),
+    )
+
+
+def utterances(
+    found: Heard, texts: list[str], pieces: list[list[int]], told: Frames, most: int, part: str
+) -> Utterances:
+    """Return a part as rows, with the transcripts it is measured against."""
+    x = filled(told.standardised(found.spectra), told.input_shape[0])
+    y, counts = padded(pieces, most)
+    lengths = np.array([[len(one)] for one in found.spectra], np.int32)
+    weight = weights(counts) if part == "train" else np.ones(len(x), np.float32)
+    return Utterances(
+        x,
+        y,
+        weight,
+        lengths=lengths,
+        references=tuple(texts),
+        files=tuple(found.files),
+    )
+
+
+def weights(counts: np.ndarray) -> np.ndarray:
+    """Return the weight (n,) float32 of utterances of so many pieces (n, 1), every piece counting alike."""
+    return (np.maximum(counts[:, 0], 1) / np.maximum(counts, 1).mean()).astype(np.float32)

@@ -1,0 +1,75 @@
+"""`spiral predict`: what a file says of raw inputs, by what lies beside it in `preprocessing.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from spiral_cli.data.pipeline import Inputs, batches
+from spiral_cli.data.preprocessing import Beside, few, from_json, model_inputs
+from spiral_cli.errors import MissingError
+from spiral_cli.run import RunFolder
+from spiral_cli.runtimes.session import open_model
+
+BATCH = 64
+THREADS = 2
+
+
+def predict(model: Path, preprocessing: Path, inputs: Sequence[str]) -> list[dict[str, Any]]:
+    """Return what a model says of each input: ``input``, and what its task tells, ``answer`` first.
+
+    Args:
+        model: a file of any runtime, or a SavedModel's folder.
+        preprocessing: the ``preprocessing.json`` of the run it comes from.
+        inputs: sentences, or paths of images or recordings, as the task takes.
+
+    Raises:
+        MissingError: a file is missing or cannot be used.
+    """
+    beside = from_json(preprocessing.read_text("utf-8"))
+    if beside.head is None:
+        raise MissingError(f"{preprocessing} is of an older run, which does not say how outputs are read; run it again")
+    rows = beside.task.rows_from(beside.preprocessing, inputs)
+    session = open_model(model, THREADS)
+
+    def forward(x: Inputs, cut: np.ndarray | None = None) -> np.ndarray:
+        outputs = [session.run(inputs)[0][:count] for inputs, count in blocks(np.asarray(x), beside, cut)]
+        return beside.head.logits(tf.constant(np.concatenate(outputs))).numpy()
+
+    told = beside.task.tell(beside.preprocessing, beside.head.say(forward, rows))
+    return [{"input": name, **one} for name, one in zip(inputs, told, strict=True)]
+
+
+def blocks(stored: np.ndarray, beside: Beside, cut: np.ndarray | None) -> Any:
+    """Yield model inputs of up to `BATCH` rows and how many of them count."""
+    size = min(BATCH, few(beside.preprocessing.input_shape, BATCH), len(stored))
+    return ((model_inputs(block, beside.preprocessing, cut), count) for block, count in batches(stored, size))
+
+
+def files_of(target: Path, preprocessing: Path | None) -> tuple[Path, Path]:
+    """Return the model's file and its ``preprocessing.json``: in a run folder, beside the file, or one folder up.
+
+    Raises:
+        MissingError: one of them is not there.
+    """
+    run = RunFolder(target)
+    model = run.student if run.recipe.is_file() else target
+    if not model.exists():
+        raise MissingError(f"there is no model {model}; name a finished run, or an exported file")
+    places = [preprocessing] if preprocessing else [run.preprocessing, *near(model, run.preprocessing.name)]
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        raise MissingError(
+            f"there is no {' or '.join(map(str, dict.fromkeys(places)))}; give --preprocessing FILE: the "
+            f"{run.preprocessing.name} that spiral compress wrote beside the student"
+        )
+    return model, found
+
+
+def near(model: Path, name: str) -> list[Path]:
+    """Return where a file's preprocessing may lie: in its folder, or in that above, as a run's exports have it."""
+    return [model.parent / name, model.parent.parent / name]

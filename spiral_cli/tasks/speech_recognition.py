@@ -1,0 +1,121 @@
+"""Speech recognition: what is said in a recording, by CTC."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from spiral_cli import registry
+from spiral_cli.data import Split
+from spiral_cli.data.audio_files import read_audio, read_blocks
+from spiral_cli.data.frames import Frames
+from spiral_cli.data.sound import data_uri
+from spiral_cli.data.speech import Utterances, load_speech, weights
+from spiral_cli.data.tokens import padded
+from spiral_cli.errors import MissingError, UsageError
+from spiral_cli.recipe.schema import Recipe
+from spiral_cli.tasks.classification import refuse_other_precision
+from spiral_cli.tasks.plain import PlainTask
+from spiral_cli.tasks.transcription_head import TranscriptionHead, Transcripts
+
+USELESS = 0.95  # of all words wrong
+
+
+@registry.tasks.register("speech_recognition", data="speech", metrics=("wer", "cer"), sequences=True)
+class SpeechRecognition(PlainTask):
+    """Write down what is said."""
+
+    preprocessing: Frames
+    preprocessing_type = Frames
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__(recipe, load_speech(recipe.data, recipe.seed))
+
+    @property
+    def output_shape(self) -> tuple[int, int]:
+        """(frames, vocabulary); a model gives fewer frames than it is given, how many is its own."""
+        return self.preprocessing.input_shape[0] // 2 + 1, self.preprocessing.vocabulary
+
+    def head(self, model: keras.Model, declared: str = "auto") -> TranscriptionHead:
+        """Return how to read ``model``'s output.
+
+        Raises:
+            UsageError: it does not take these frames, or gives something else than pieces frame by frame.
+        """
+        refuse_other_precision(model)
+        sample = np.zeros((2, *self.preprocessing.input_shape), np.float32)
+        try:
+            output = model(sample, training=False)
+        except Exception as error:
+            raise UsageError(
+                f"model '{model.name}' cannot take frames of shape {sample.shape[1:]} "
+                f"({str(error).strip().splitlines()[0]}); it needs (batch, frames, data.audio.mels)"
+            ) from error
+        width = self.preprocessing.vocabulary
+        if not hasattr(output, "shape") or len(output.shape) != 3 or output.shape[-1] != width:
+            raise UsageError(
+                f"model '{model.name}' gives {getattr(output, 'shape', type(output).__name__)}; recognition of "
+                f"{width - 1} pieces and the blank needs (batch, frames, {width})"
+            )
+        return TranscriptionHead(self.preprocessing, declared == "probabilities")
+
+    def doubt(self, model: keras.Model, head: TranscriptionHead, metrics: Mapping[str, float]) -> str | None:
+        """Return why a teacher that hardly gets a word right has nothing to teach, or None."""
+        if metrics["wer"] < USELESS:
+            return None
+        return (
+            f"a word error rate of {metrics['wer']:.3f} on validation; nothing can be learnt from it. More "
+            "teacher.epochs may help, or where it is good elsewhere the data.audio and data.tokens it was trained with"
+        )
+
+    def taught(self, texts: Sequence[str]) -> SpeechRecognition:
+        """Return the task with transcripts ``texts`` (n,) to learn in place of the train part's own."""
+        other, train = copy(self), self.dataset.train
+        y, counts = padded(self.preprocessing.pieces(texts), train.y.shape[1])
+        other.dataset = replace(self.dataset, train=replace(train, y=y, weight=weights(counts)))
+        return other
+
+    def samples(self, split: Split, teacher: Transcripts, student: Transcripts, most: int) -> list[dict[str, Any]]:
+        """Return the first ``most`` utterances that the two transcribe differently."""
+        assert isinstance(split, Utterances)
+        differ = [row for row, both in enumerate(zip(teacher.texts, student.texts, strict=True)) if both[0] != both[1]]
+        rate, truth = self.preprocessing.sample_rate, split.references or ()
+        return [
+            {
+                "shown": {"kind": "audio", "source": data_uri(read_audio(Path(split.files[row]), rate).samples, rate)},
+                "truth": truth[row],
+                "teacher": {"answer": teacher.texts[row], "confidence": None},
+                "student": {"answer": student.texts[row], "confidence": None},
+            }
+            for row in differ[:most]
+        ]
+
+    @classmethod
+    def head_from(cls, preprocessing: Frames, facts: Mapping[str, Any]) -> TranscriptionHead:
+        """Return the head whose `facts` these are."""
+        return TranscriptionHead(preprocessing, **facts)
+
+    @classmethod
+    def rows_from(cls, preprocessing: Frames, inputs: Sequence[str]) -> np.ndarray:
+        """Return the recordings in files as stored rows (n, frames, mels) float32.
+
+        Raises:
+            MissingError: a file cannot be read, or holds no sound.
+        """
+        files = [Path(one) for one in inputs]
+        heard = [one.samples for block in read_blocks(files, preprocessing.sample_rate) for one in block]
+        for file, one in zip(files, heard, strict=True):
+            if not len(one):
+                raise MissingError(f"{file} holds no sound; remove it")
+        return preprocessing.rows(heard)
+
+    @classmethod
+    def tell(cls, preprocessing: Frames, said: Transcripts) -> list[dict[str, Any]]:
+        """Return the transcript of every recording."""
+        return [{"answer": text, "confidence": None} for text in said.texts]

@@ -1,0 +1,128 @@
+"""Tables and folders of texts, as people have them: wrong in the ways real ones are."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from spiral_cli.data.tables import read_table
+from spiral_cli.data.texts import load_texts
+from spiral_cli.errors import MissingError
+from spiral_cli.recipe.schema import Data
+
+WANTED = {"text": "text", "label": "label"}
+
+
+def rows(path, **wanted):
+    return list(read_table(path, wanted or WANTED))
+
+
+def test_windows_line_ends_a_byte_order_mark_and_empty_lines_are_read_over(tmp_path):
+    path = tmp_path / "train.tsv"
+    path.write_bytes('\ufefflabel\ttext\r\npos\tschön "gut"\r\n\r\nneg\tschlecht\r\n'.encode())
+    assert rows(path) == [(2, {"text": 'schön "gut"', "label": "pos"}), (4, {"text": "schlecht", "label": "neg"})]
+
+
+def test_quotes_hold_commas_and_lines_in_comma_separated_text(tmp_path):
+    path = tmp_path / "train.csv"
+    path.write_text('text,label\n"a, ""b""\nc",x\nplain,y\n')
+    assert rows(path) == [(3, {"text": 'a, "b"\nc', "label": "x"}), (4, {"text": "plain", "label": "y"})]
+
+
+def test_json_lines_may_hold_numbers_and_other_names(tmp_path):
+    path = tmp_path / "train.jsonl"
+    path.write_text(json.dumps({"sentence": "ä b", "class": 3, "more": None}) + "\n\n")
+    assert rows(path, text="sentence", label="class") == [(1, {"text": "ä b", "label": "3"})]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("t.tsv", b"label\ttext\npos\ta\tb\n", r"t\.tsv, line 2: received 3 fields; the header has 2"),
+        (
+            "t.tsv",
+            b"labels\ttext\npos\ta\n",
+            r"line 1: there is no column 'label', only labels, text",
+        ),
+        ("t.tsv", b"", r"t\.tsv is empty; its first line names the columns: text, label"),
+        ("t.tsv", b"label\ttext\npos\t\xff\n", r"t\.tsv, line 2: the byte 0xff is no UTF-8"),
+        ("t.jsonl", b'{"text": "a", "label": "x"}\n{"text": \n', r"t\.jsonl, line 2: is no JSON"),
+        ("t.jsonl", b"[1]\n", r"t\.jsonl, line 1: is no object"),
+        ("t.jsonl", b'{"text": "a"}\n', r"line 1: there is no text or number under 'label', only text"),
+        ("t.txt", b"a\n", r"t\.txt is no table; allowed are files that end in \.tsv, \.csv"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_file_and_line(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(MissingError, match=message):
+        rows(tmp_path / name)
+
+
+def write(folder, part, pairs):
+    (folder / f"{part}.tsv").write_text("label\ttext\n" + "".join(f"{label}\t{text}\n" for label, text in pairs))
+
+
+WORDS = {"good": ["fine film", "a great story", "very good fun"], "bad": ["poor plot", "a dull mess", "very bad show"]}
+
+
+def corpus(count: int, seed: int) -> list[tuple[str, str]]:
+    rng = np.random.default_rng(seed)
+    labels = rng.choice(list(WORDS), count)
+    return [(str(label), f"{rng.choice(WORDS[label])} number {rng.integers(9)}") for label in labels]
+
+
+def test_texts_become_rows_whose_padding_is_zero(tmp_path):
+    write(tmp_path, "train", corpus(60, 1))
+    write(tmp_path, "test", corpus(10, 2))
+    settings = Data(format="text_table", path=str(tmp_path), tokens={"kind": "word", "max_length": 12})
+    data, again = load_texts(settings, 3), load_texts(settings, 3)
+    assert data.fingerprint() == again.fingerprint() and data.preprocessing == again.preprocessing
+    assert (len(data.train.y), len(data.validation.y), len(data.test.y)) == (54, 6, 10)
+    assert data.preprocessing.classes == ("bad", "good") and data.notes == ()
+    for part in (data.train, data.validation, data.test):
+        counts = np.count_nonzero(part.x, axis=1)
+        np.testing.assert_array_equal(counts, part.lengths[:, 0])
+        assert all((row[:count] != 0).all() for row, count in zip(part.x, counts, strict=True))
+    told = type(data.preprocessing).read(json.loads(json.dumps(vars(data.preprocessing))))
+    assert told == data.preprocessing and told.differences(data.preprocessing) == []
+    np.testing.assert_array_equal(told.rows(["Very GOOD fun number 3"])[0], told.rows(["very good fun number 3"])[0])
+
+
+def test_what_is_odd_is_counted(tmp_path):
+    write(tmp_path, "train", [*corpus(40, 1), ("good", "  "), ("good", "word " * 30)])
+    write(tmp_path, "test", [*corpus(5, 2), ("neutral", "neither one nor other"), ("bad", "")])
+    write(tmp_path, "valid", corpus(6, 3))
+    data = load_texts(Data(format="text_table", path=str(tmp_path), tokens={"kind": "word", "max_length": 10}), 0)
+    assert data.notes == (
+        "1 of 42 train texts are empty and left out",
+        "1 of 7 test texts are empty and left out",
+        "the class 'neutral' has no example in train, and 0 in validation, 1 in test, that no model can get right",
+        "1 of 41 train texts have more than 10 pieces and are cut off there",
+    )
+
+
+def test_folders_of_texts_are_classes(tmp_path):
+    for part in ("train", "test"):
+        for label, texts in WORDS.items():
+            for number, text in enumerate(texts * 3):
+                file = tmp_path / part / label / f"{number}.txt"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text)
+    data = load_texts(Data(format="text_folder", path=str(tmp_path), tokens={"kind": "char"}), 0)
+    assert data.preprocessing.classes == ("bad", "good") and len(data.test.y) == 18
+
+
+@pytest.mark.parametrize("kind", ["unigram", "bpe", "word", "char"])
+def test_every_kind_of_vocabulary_learns_small_data(tmp_path, kind):
+    write(tmp_path, "train", corpus(60, 1))
+    data = load_texts(Data(format="text_table", path=str(tmp_path), tokens={"kind": kind, "vocabulary": 40}), 0)
+    assert 8 <= data.preprocessing.vocabulary <= 41 or kind == "char"
+    assert data.train.x.max() < data.preprocessing.vocabulary
+
+
+def test_a_labels_column_that_is_empty_is_refused(tmp_path):
+    write(tmp_path, "train", [("good", "a b"), ("", "c d")])
+    with pytest.raises(MissingError, match=r"train\.tsv, line 3: the label is empty"):
+        load_texts(Data(format="text_table", path=str(tmp_path)), 0)
