@@ -55,20 +55,20 @@ def resnet(input_shape: tuple[int, int, int], outputs: int, blocks: int) -> kera
     return keras.Model(inputs, logits, name=f"resnet{6 * blocks + 2}")
 
 
-def residual(x: Any, channels: int, stride: int, name: str) -> Any:
+def residual(x: Any, channels: int, stride: int, name: str, momentum: float = 0.99) -> Any:
     """Return relu(shortcut(x) + branch(x)), (batch, h / stride, w / stride, channels)."""
-    branch = convolution(x, channels, 3, stride, f"{name}_conv1")
+    branch = convolution(x, channels, 3, stride, f"{name}_conv1", momentum)
     branch = keras.layers.ReLU(name=f"{name}_relu1")(branch)
-    branch = convolution(branch, channels, 3, 1, f"{name}_conv2")
+    branch = convolution(branch, channels, 3, 1, f"{name}_conv2", momentum)
     if stride != 1 or x.shape[-1] != channels:
-        x = convolution(x, channels, 1, stride, f"{name}_shortcut")
+        x = convolution(x, channels, 1, stride, f"{name}_shortcut", momentum)
     x = keras.layers.Add(name=f"{name}_add")([x, branch])
     return keras.layers.ReLU(name=f"{name}_relu2")(x)
 
 
-def convolution(x: Any, channels: int, size: int, stride: int, name: str) -> Any:
+def convolution(x: Any, channels: int, size: int, stride: int, name: str, momentum: float = 0.99) -> Any:
     """Convolve without bias, initialised as He et al. 2015, then normalise."""
     x = keras.layers.Conv2D(
         channels, size, stride, padding="same", use_bias=False, kernel_initializer="he_normal", name=name
     )(x)
-    return keras.layers.BatchNormalization(name=f"{name}_norm")(x)
+    return keras.layers.BatchNormalization(momentum=momentum, name=f"{name}_norm")(x)

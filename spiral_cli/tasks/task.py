@@ -52,7 +52,7 @@ class Task(Protocol):
         """Return why a teacher with these validation metrics has nothing to teach, and what to look at, or None."""
 
     def labels(self, split: Split, head: Head) -> np.ndarray:
-        """Return labels as the head's task loss reads them."""
+        """Return labels (n, …) as the head's task loss reads them; of train, they may be those of every view."""
 
     def truth(self, split: Split, head: Head) -> Any:
         """Return what answers are measured against, as `Head.metrics` takes it: labels, or texts (n,)."""

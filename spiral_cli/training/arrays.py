@@ -22,7 +22,8 @@ class TrainingData:
     Attributes:
         x: stored inputs (views · n, …): a tensor on the device, or rows that are read and augmented
             as they come; row ``view * n + example`` is a view of an example.
-        y, weight: labels (n, …) and weights (n,), on the device.
+        y, weight: labels (n, …) and weights (n,), on the device; or of every row (views · n, …), where a view
+            has labels of its own.
         preprocessing: turns stored rows into model inputs.
         lengths: (n, parts) how much of each part of an example's row is not padding; None where all rows are full.
     """

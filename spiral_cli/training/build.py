@@ -35,10 +35,11 @@ def training_data(task: Task, head: Head) -> TrainingData:
     Inputs that are not in memory are left where they are, to be fed.
     """
     train, inputs = task.dataset.train, task.train_inputs
+    y = task.labels(train, head)
     return TrainingData(
         x=tf.constant(inputs) if in_memory(inputs) else inputs,
-        y=tf.constant(task.labels(train, head)),
-        weight=tf.constant(train.weight),
+        y=tf.constant(y),
+        weight=tf.constant(np.resize(train.weight, len(y))),  # of every view, where labels are
         preprocessing=task.preprocessing,
         lengths=train.lengths,
     )
