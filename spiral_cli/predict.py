@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,10 @@ import tensorflow as tf
 
 from spiral_cli.data.pipeline import Inputs, batches
 from spiral_cli.data.preprocessing import Beside, few, from_json, model_inputs
-from spiral_cli.errors import MissingError
+from spiral_cli.errors import MissingError, UsageError
 from spiral_cli.run import RunFolder
 from spiral_cli.runtimes.session import open_model
+from spiral_cli.tasks import drawing
 
 BATCH = 64
 THREADS = 2
@@ -42,6 +43,23 @@ def predict(model: Path, preprocessing: Path, inputs: Sequence[str]) -> list[dic
 
     told = beside.task.tell(beside.preprocessing, beside.head.say(forward, rows))
     return [{"input": name, **one} for name, one in zip(inputs, told, strict=True)]
+
+
+def draw(told: Sequence[Mapping[str, Any]], folder: Path) -> list[Path]:
+    """Draw the boxes of each answer onto its picture and write that into ``folder``; return the files.
+
+    Raises:
+        UsageError: no answer has boxes, or two pictures have one name.
+    """
+    if not any("boxes" in one for one in told):
+        raise UsageError("--draw is for models that find boxes; this one's answers have none")
+    files = [folder / Path(one["input"]).name for one in told]
+    if len(set(files)) < len(files):
+        raise UsageError("--draw: two of the pictures have the same name; ask for them one after the other")
+    folder.mkdir(parents=True, exist_ok=True)
+    for one, file in zip(told, files, strict=True):
+        drawing.draw(one["input"], one["boxes"], file)
+    return files
 
 
 def blocks(stored: np.ndarray, beside: Beside, cut: np.ndarray | None) -> Any:

@@ -16,9 +16,14 @@ LINES = "-"
 
 
 def predict(
-    target: Path, inputs: Sequence[str], preprocessing: Path | None, plugins: Sequence[str], output: Output
+    target: Path,
+    inputs: Sequence[str],
+    preprocessing: Path | None,
+    pictures: Path | None,
+    plugins: Sequence[str],
+    output: Output,
 ) -> None:
-    """Say what the model of a run, or a file, answers for each of ``inputs``.
+    """Say what the model of a run, or a file, answers for each of ``inputs``, and draw the boxes where asked.
 
     Raises:
         MissingError: a file is missing or cannot be used.
@@ -29,9 +34,12 @@ def predict(
         raise UsageError("received no input on stdin; give one a line")
     with working(output):
         load_plugins(plugins, Path.cwd())
-        from spiral_cli.predict import files_of
+        from spiral_cli.predict import draw, files_of
         from spiral_cli.predict import predict as ask
 
         told = ask(*files_of(target, preprocessing), asked)
+        drawn = draw(told, pictures) if pictures is not None else []
     output.say(predictions_text(told))
+    if drawn:
+        output.say(f"drew {', '.join(map(str, drawn))}")
     output.result(told)

@@ -289,6 +289,9 @@ def predict(
     preprocessing: Annotated[
         Path | None, typer.Option(metavar="FILE", parser=place, help="the preprocessing.json of the run FILE is from")
     ] = None,
+    draw: Annotated[
+        Path | None, typer.Option(metavar="DIR", parser=place, help="write the pictures with the boxes drawn there")
+    ] = None,
     plugins: Plugins = None,
     json: Json = False,
     verbose: Verbose = False,
@@ -296,7 +299,7 @@ def predict(
     """Say what a model answers for raw inputs: a class, a transcript, a translation, boxes."""
     from spiral_cli.cli import predicting
 
-    predicting.predict(target, inputs, preprocessing, plugins or (), Output(json, verbose))
+    predicting.predict(target, inputs, preprocessing, draw, plugins or (), Output(json, verbose))
 
 
 @app.command()

@@ -453,7 +453,7 @@ class Recipe(Section):
         for section in ("teacher", "student"):
             if kind not in (None, "images") and getattr(self, section).application is not None:
                 yield (section, "application"), f"received an application, which takes images; {self.task} is of {kind}"
-        if kind not in (None, "images") and self.data.augment:
+        if kind is not None and not facts.get("augments") and self.data.augment:
             yield ("data", "augment"), f"received augmentations, which are of images; {self.task} is of {kind}"
 
 
