@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from spiral_cli.data.audio_files import Found, read_blocks
+from spiral_cli.data.labels import unseen
 from spiral_cli.data.load import labelled, read_raw
 from spiral_cli.data.log_mel import samples
 from spiral_cli.data.raw import PARTS, Arrays
 from spiral_cli.data.spectrogram import KEYS, LogMel, spectrograms
 from spiral_cli.data.splits import Dataset, Split
-from spiral_cli.data.texts import unseen
 from spiral_cli.errors import MissingError
 from spiral_cli.recipe.schema import Audio, Data
 
@@ -53,7 +53,7 @@ def load_audio(settings: Data, seed: int) -> Dataset:
     for part in PARTS:
         parts[part], spectra[part], told = heard(parts[part], part, settings.audio)
         notes += told
-    notes += unseen(parts, labels.classes)
+    notes += unseen({part: arrays.y for part, arrays in parts.items()}, labels.classes)
     told_of = describe(spectra["train"], labels.classes, settings.audio)
     clips = {part: clip(arrays, told_of.standardised(spectra[part])) for part, arrays in parts.items()}
     return Dataset(**clips, labels=labels.kind, preprocessing=told_of, notes=tuple(notes))

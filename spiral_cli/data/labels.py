@@ -189,3 +189,21 @@ def class_weights(labels: Labels, y: np.ndarray, stated: str | Mapping[str, floa
                 raise UsageError(f"data.class_weights: no class is named '{name}'; there are {known}{near}")
         weights = np.array([stated.get(name, 1.0) for name in labels.classes])
     return weights[index].astype(np.float32)
+
+
+def unseen(y: Mapping[str, np.ndarray], classes: Sequence[str]) -> list[str]:
+    """Return a note for each class that train has no example of: a model cannot learn it.
+
+    Args:
+        y: by part class indices (n,); of rows of labels nothing is said.
+        classes: names in the order of the indices.
+    """
+    if y["train"].ndim != 1:
+        return []
+    counts = {part: np.bincount(labels, minlength=len(classes)) for part, labels in y.items()}
+    return [
+        f"the class '{name}' has no example in train, and {counts['validation'][index]} in validation, "
+        f"{counts['test'][index]} in test, that no model can get right"
+        for index, name in enumerate(classes)
+        if not counts["train"][index]
+    ]

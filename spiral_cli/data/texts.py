@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from spiral_cli.data.labels import unseen
 from spiral_cli.data.load import labelled, read_raw
 from spiral_cli.data.raw import Arrays, column
 from spiral_cli.data.splits import Dataset, Split
@@ -40,7 +40,7 @@ def load_texts(settings: Data, seed: int) -> Dataset:
         if empty:
             notes.append(f"{empty} of {len(arrays.y)} {part} texts are empty and left out")
     parts, labels = labelled(parts, raw.classes, settings, seed)
-    notes += unseen(parts, labels.classes)
+    notes += unseen({part: arrays.y for part, arrays in parts.items()}, labels.classes)
     texts = {part: np.asarray(arrays.x).tolist() for part, arrays in parts.items()}
     model = learnt(texts["train"], settings.tokens)
     pieces = {part: numbers(model, many) for part, many in texts.items()}
@@ -86,19 +86,6 @@ def stripped(x: Images, part: str) -> list[str]:
         raise MissingError(
             f"data: {part} holds {array.dtype} of shape {array.shape} ({error}); allowed are texts (n,), in UTF-8"
         ) from error
-
-
-def unseen(parts: Mapping[str, Arrays], classes: tuple[str, ...]) -> list[str]:
-    """Return a note for each class that train has no example of: a model cannot learn it."""
-    if parts["train"].y.ndim != 1:
-        return []
-    counts = {part: np.bincount(arrays.y, minlength=len(classes)) for part, arrays in parts.items()}
-    return [
-        f"the class '{name}' has no example in train, and {counts['validation'][index]} in validation, "
-        f"{counts['test'][index]} in test, that no model can get right"
-        for index, name in enumerate(classes)
-        if not counts["train"][index]
-    ]
 
 
 def split(arrays: Arrays, pieces: list[list[int]], length: int) -> Split:

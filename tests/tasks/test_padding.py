@@ -32,7 +32,7 @@ def test_a_text_says_the_same_whatever_fills_its_row(name):
 
 
 @pytest.mark.parametrize("name", ["speech_gru", "speech_conformer"])
-@pytest.mark.parametrize("length", [37, 38, 39, 40])
+@pytest.mark.parametrize("length", [37, 40])
 def test_an_utterance_says_the_same_whatever_fills_its_row(name, length):
     model = built(name, (64, 8), 7)
     frames = RNG.normal(size=(2, 64, 8)).astype(np.float32)

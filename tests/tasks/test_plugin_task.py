@@ -17,8 +17,10 @@ from spiral_cli.recipe import load_recipe
 from spiral_cli.run import RunFolder
 from spiral_cli.training.control import Control
 
+SLOW = [pytest.param(one, marks=pytest.mark.slow) for one in ("unstructured", {"n": 2, "m": 4})]
 
-@pytest.mark.parametrize("granularity", ["unstructured", {"n": 2, "m": 4}, "channel"])
+
+@pytest.mark.parametrize("granularity", [*SLOW, "channel"])
 def test_pixels_are_classified_pruned_and_exported(tmp_path, granularity):
     shutil.copy(Path(__file__).with_name("segmentation.py"), tmp_path / "segmentation.py")
     recipe = {
