@@ -33,8 +33,8 @@ def pair_layers(features: Sequence[Feature], teacher: keras.Model, student: kera
     """Look up the recipe's ``features`` in both models.
 
     Raises:
-        UsageError: a layer does not exist, a model has no graph to take it from, or the two
-            outputs differ in more than their channels.
+        UsageError: a layer does not exist, a model has no graph to take it from, the two outputs
+            differ in more than their channels, or their length is open.
     """
     hints = []
     for feature in features:
@@ -44,6 +44,11 @@ def pair_layers(features: Sequence[Feature], teacher: keras.Model, student: kera
             raise UsageError(
                 f"features: teacher layer '{feature.teacher}' gives {theirs} and student layer '{feature.student}' "
                 f"{ours}; only the last axis (channels) may differ; choose layers of the same size"
+            )
+        if None in theirs:
+            raise UsageError(
+                f"features: teacher layer '{feature.teacher}' gives {theirs}, whose length is open; what it says of "
+                "padding would count. Choose a layer behind the pooling, whose output has one size"
             )
         hints.append(Hint(feature.teacher, feature.student, feature.weight, theirs, ours))
     return tuple(hints)
