@@ -94,5 +94,5 @@ def test_features_of_open_length_are_refused_and_pooled_ones_taken():
     model = built("text_cnn", (24,), 5, 50)
     (hint,) = pair_layers([Feature(teacher="features", student="features")], model, model)
     assert hint.teacher_shape == (300,)
-    with pytest.raises(UsageError, match="teacher layer 'conv_3' gives .*whose length is open"):
+    with pytest.raises(UsageError, match=r"teacher layer 'conv_3' gives .*whose length is open"):
         pair_layers([Feature(teacher="conv_3", student="conv_3")], model, model)
