@@ -183,7 +183,8 @@ class Lessons:
     def _data(self) -> list[Any]:
         """Return what tells the training inputs from others: the images, and how views of them are made."""
         data, preprocessing = self.task.recipe.data, self.task.preprocessing
-        views = [data.augment, self.task.views, self.task.recipe.seed] if data.augment else []
+        many = self.task.views > 1
+        views = [data.augment, data.audio.speeds, self.task.views, self.task.recipe.seed] if many else []
         return [self.task.dataset.fingerprint(), asdict(preprocessing), views]
 
 

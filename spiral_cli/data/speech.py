@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from spiral_cli.data.audio import LEAST_DEVIATION
-from spiral_cli.data.audio_files import Found, read_blocks
+from spiral_cli.data.audio_files import Found, faster, read_blocks
 from spiral_cli.data.frames import KEYS, Frames, filled
 from spiral_cli.data.load import read_raw, validation_fraction
 from spiral_cli.data.log_mel import log_mels
@@ -33,11 +33,11 @@ class Utterance:
 
 @dataclass(frozen=True)
 class Heard:
-    """Utterances of one part: what is said, who speaks, spectrograms (frames, mels), and files."""
+    """Utterances of one part: what is said, who speaks, spectrograms (frames, mels) at every speed, and files."""
 
     texts: list[str]
     speakers: list[str]
-    spectra: list[np.ndarray]
+    spectra: list[tuple[np.ndarray, ...]]
     files: list[str]
 
     def take(self, index: np.ndarray) -> Heard:
@@ -57,9 +57,13 @@ class Utterances(Split):
 
     Attributes:
         files: (n,) where each lies.
+        views: (speeds · n, frames, mels), rows at every speed, one speed after the other, its own first.
+        view_lengths: (speeds · n, 1) int32, frames of each that are not padding.
     """
 
     files: tuple[str, ...]
+    views: np.ndarray
+    view_lengths: np.ndarray
 
 
 def load_speech(settings: Data, seed: int) -> Dataset:
@@ -108,11 +112,16 @@ def heard(arrays: Arrays, part: str, settings: Audio) -> tuple[Heard, list[str]]
     """
     given: list[Utterance] = np.asarray(arrays.x).tolist()
     texts = [str(one).strip() for one in arrays.y.tolist()]
-    found, spectra, seconds = Found(part, settings.sample_rate), [], []
+    found = Found(part, settings.sample_rate)
+    spectra: list[tuple[np.ndarray, ...]] = []
+    seconds: list[float] = []
+    others = settings.speeds if part == "train" else []
     for recordings in read_blocks([Path(one.file) for one in given], settings.sample_rate):
         found.add(recordings)
         seconds += [len(one.samples) / settings.sample_rate for one in recordings]
-        spectra += log_mels([one.samples for one in recordings], settings)
+        sounds = [one.samples for one in recordings]
+        speeds = [sounds, *([faster(one, speed) for one in sounds] for speed in others)]
+        spectra += zip(*(log_mels(many, settings) for many in speeds), strict=True)
     notes = found.notes()
     if silent := sum(not text for text in texts):
         notes.append(f"{silent} of {len(texts)} {part} transcripts are empty and left out")
@@ -184,9 +193,9 @@ def written(text: str, settings: Data) -> str:
 
 def describe(parts: Mapping[str, Heard], settings: Audio, model: bytes) -> Frames:
     """Return what the model must be told of its input."""
-    train = np.concatenate(parts["train"].spectra)
+    train = np.concatenate([one[0] for one in parts["train"].spectra])
     deviation = np.maximum(train.std(axis=0, dtype=np.float64), LEAST_DEVIATION)
-    longest = max(len(one) for found in parts.values() for one in found.spectra)
+    longest = max(len(one) for found in parts.values() for speeds in found.spectra for one in speeds)
     return Frames(
         input_shape=(longest, settings.mels),
         **{key: getattr(settings, key) for key in KEYS},
@@ -201,17 +210,20 @@ def utterances(
     found: Heard, texts: list[str], pieces: list[list[int]], told: Frames, most: int, part: str
 ) -> Utterances:
     """Return a part as rows, with the transcripts it is measured against."""
-    x = filled(told.standardised(found.spectra), told.input_shape[0])
+    speeds = list(zip(*found.spectra, strict=True)) if part == "train" else [[one[0] for one in found.spectra]]
+    rows = [filled(told.standardised(many), told.input_shape[0]) for many in speeds]
+    lengths = np.array([[len(one)] for many in speeds for one in many], np.int32)
     y, counts = padded(pieces, most)
-    lengths = np.array([[len(one)] for one in found.spectra], np.int32)
-    weight = weights(counts) if part == "train" else np.ones(len(x), np.float32)
+    weight = weights(counts) if part == "train" else np.ones(len(y), np.float32)
     return Utterances(
-        x,
+        rows[0],
         y,
         weight,
-        lengths=lengths,
+        lengths=lengths[: len(y)],
         references=tuple(texts),
         files=tuple(found.files),
+        views=np.concatenate(rows) if len(rows) > 1 else rows[0],
+        view_lengths=lengths,
     )
 
 

@@ -59,6 +59,9 @@ class Audio(Section):
     longest: Annotated[float, Field(gt=0.0)] = Field(
         default=20.0, description="seconds of an utterance to recognise; longer ones are not trained on"
     )
+    speeds: list[Annotated[float, Field(ge=0.5, le=2.0)]] = Field(
+        default=[], description="recordings to recognise are trained on at these speeds, too: [0.9, 1.1]"
+    )
     mels: Annotated[int, Field(ge=1, le=512)] = Field(default=40, description="bands of the mel scale")
     window: Annotated[float, Field(gt=0.0)] = Field(default=0.025, description="seconds of sound in one spectrum")
     hop: Annotated[float, Field(gt=0.0)] = Field(default=0.010, description="seconds from one spectrum to the next")
@@ -69,6 +72,7 @@ class Audio(Section):
 
     def rules(self) -> Iterator[Finding]:
         """Bands lie below half the sample rate; windows overlap or touch, and at least one fits into a clip."""
+        yield from repeated("speeds", [1.0, *self.speeds])
         highest = self.sample_rate / 2
         if self.high is not None and self.high > highest:
             yield ("high",), f"received {self.high:g}; allowed: up to {highest:g}, half of data.audio.sample_rate"

@@ -117,3 +117,8 @@ class PlainTask(ABC):
     def train_inputs(self) -> Inputs:
         """Stored training rows (views · n, …), one view after the other, in memory or not."""
         return self.dataset.train.x
+
+    @property
+    def train_lengths(self) -> np.ndarray | None:
+        """How much of each part of a training row is not padding, as `Split.lengths`, or such of every view."""
+        return self.dataset.train.lengths

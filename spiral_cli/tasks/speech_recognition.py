@@ -15,6 +15,7 @@ from spiral_cli import registry
 from spiral_cli.data import Split
 from spiral_cli.data.audio_files import read_audio, read_blocks
 from spiral_cli.data.frames import Frames
+from spiral_cli.data.pipeline import Inputs
 from spiral_cli.data.sound import data_uri
 from spiral_cli.data.speech import Utterances, load_speech, weights
 from spiral_cli.data.tokens import padded
@@ -95,6 +96,26 @@ class SpeechRecognition(PlainTask):
             }
             for row in differ[:most]
         ]
+
+    @property
+    def views(self) -> int:
+        """At how many speeds each training utterance is heard."""
+        return 1 + len(self.recipe.data.audio.speeds)
+
+    @property
+    def train_inputs(self) -> Inputs:
+        """Stored training rows (speeds · n, frames, mels), one speed after the other."""
+        return self._train.views
+
+    @property
+    def train_lengths(self) -> np.ndarray:
+        """Frames of these rows that are not padding (speeds · n, 1)."""
+        return self._train.view_lengths
+
+    @property
+    def _train(self) -> Utterances:
+        assert isinstance(self.dataset.train, Utterances)
+        return self.dataset.train
 
     @classmethod
     def head_from(cls, preprocessing: Frames, facts: Mapping[str, Any]) -> TranscriptionHead:

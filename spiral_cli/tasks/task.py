@@ -42,6 +42,10 @@ class Task(Protocol):
     def train_inputs(self) -> Inputs:
         """Stored training inputs (views · n, …), one view after the other, in memory or not."""
 
+    @property
+    def train_lengths(self) -> np.ndarray | None:
+        """How much of each part of a training row is not padding, as `Split.lengths`, or such of every view."""
+
     def build_model(self, spec: Teacher | Student) -> keras.Model:
         """Return the model ``spec`` names, loaded or new."""
 

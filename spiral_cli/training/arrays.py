@@ -25,7 +25,8 @@ class TrainingData:
         y, weight: labels (n, …) and weights (n,), on the device; or of every row (views · n, …), where a view
             has labels of its own.
         preprocessing: turns stored rows into model inputs.
-        lengths: (n, parts) how much of each part of an example's row is not padding; None where all rows are full.
+        lengths: (n, parts) or (views · n, parts), how much of each part of a row is not padding; None where all
+            rows are full.
     """
 
     x: tf.Tensor | Inputs

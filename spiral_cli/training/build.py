@@ -41,7 +41,7 @@ def training_data(task: Task, head: Head) -> TrainingData:
         y=tf.constant(y),
         weight=tf.constant(np.resize(train.weight, len(y))),  # of every view, where labels are
         preprocessing=task.preprocessing,
-        lengths=train.lengths,
+        lengths=task.train_lengths,
     )
 
 
@@ -67,7 +67,7 @@ def make_stage(
         epochs: how often every example is visited.
         kind, title, key: as `Stage`.
     """
-    count, lengths = len(task.dataset.train.x), task.dataset.train.lengths
+    count, lengths = len(task.dataset.train.x), task.train_lengths
     steps = epochs * steps_per_epoch(count, settings.batch_size)
     return Stage(
         kind=kind,

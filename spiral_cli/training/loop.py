@@ -39,7 +39,7 @@ class Stage:
         gains: (steps,) of the running average of the variables; zeros without one.
         epochs: how often every example is visited.
         remakes: steps before which masks are made anew.
-        lengths: (count,) of the examples where they differ, or None.
+        lengths: (count,) or (views · count,) of the examples where they differ, or None.
     """
 
     kind: str

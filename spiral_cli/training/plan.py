@@ -26,7 +26,8 @@ def epoch_rows(
         epoch: counted from 0.
         views: augmented copies of each example, stored one after the other as ``view * count +
             example``; every visit draws one of them.
-        lengths: (count,) of the examples, where they differ: those of a batch are then of like length.
+        lengths: (count,) of the examples, or (views · count,), where they differ: those of a batch are then of
+            like length.
 
     Returns:
         rows of shape (steps, batch) int32, and valid of the same shape float32: 1 for an example
@@ -38,7 +39,7 @@ def epoch_rows(
         order = order + count * rng.integers(views, size=count)
     batch_size = min(batch_size, count)
     if lengths is not None:
-        order = alike(order, lengths[order % count], batch_size, rng)
+        order = alike(order, lengths[order % len(lengths)], batch_size, rng)
     steps = -(-count // batch_size)
     rows = np.resize(order, steps * batch_size)
     valid = np.arange(rows.size) < count

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from spiral_cli.data.audio_files import faster
 from spiral_cli.data.frames import Frames
 from spiral_cli.data.speech import carved, load_speech
 from spiral_cli.errors import MissingError, UsageError
@@ -82,6 +83,30 @@ def test_what_is_odd_is_counted(tmp_path):
     )
     assert data.test.references[-1] == "a ß" and len(data.train.y) + len(data.validation.y) == 13
     assert told.input_shape[0] == data.test.lengths.max()
+
+
+def test_training_utterances_are_heard_at_every_speed(tmp_path):
+    manifest(tmp_path, "train", 12)
+    manifest(tmp_path, "test", 3)
+    data = load_speech(settings(tmp_path, audio={"speeds": [0.8, 1.25]}), 0)
+    train, count = data.train, len(data.train.y)
+    assert train.views.shape == (3 * count, *train.x.shape[1:]) and train.view_lengths.shape == (3 * count, 1)
+    np.testing.assert_array_equal(train.views[:count], train.x)
+    np.testing.assert_array_equal((train.views != 0).any(axis=-1).sum(axis=1), train.view_lengths[:, 0])
+    own, slow, fast = train.view_lengths.reshape(3, count)
+    np.testing.assert_allclose(slow / own, 1.25, atol=0.1)
+    np.testing.assert_allclose(fast / own, 0.8, atol=0.1)
+    loud = [train.views[view * count, : train.view_lengths[view * count, 0]].mean(axis=0) for view in range(3)]
+    assert not np.allclose(loud[0], loud[1], atol=0.1)  # a lower voice
+    assert len(data.test.views) == len(data.test.x) == 3  # what is measured is as it was recorded
+
+
+def test_a_faster_tone_is_a_higher_one():
+    time = np.arange(8000) / RATE
+    quick = faster(np.sin(2 * np.pi * 400 * time).astype(np.float32), 1.25)
+    assert len(quick) == 6400
+    spectrum = np.abs(np.fft.rfft(quick[200:-200]))
+    assert np.fft.rfftfreq(len(quick) - 400, 1 / RATE)[spectrum.argmax()] == pytest.approx(500, abs=2)
 
 
 def test_a_file_that_is_no_sound_is_refused_by_name(tmp_path):
