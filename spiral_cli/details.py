@@ -11,6 +11,7 @@ from spiral_cli.data import Split
 from spiral_cli.evaluate import Evaluator, layer_sizes
 from spiral_cli.guard import drop, monitor_mode
 from spiral_cli.pruning.prunable import Prunable
+from spiral_cli.registry import tasks
 from spiral_cli.tasks.head import Head, Said
 from spiral_cli.tasks.task import Task
 
@@ -22,8 +23,8 @@ def differences(task: Task, teacher: Evaluator, student: Evaluator) -> dict[str,
     """Let both models decide validation and test part and compare what they say.
 
     Returns:
-        By part ``paired`` (see `Task.paired`) and ``bootstrap`` (see `bootstrap`); ``classes`` and
-        ``samples`` of the test part.
+        By part ``paired`` (see `Task.paired`) and ``bootstrap`` (see `bootstrap`); ``classes``,
+        in ``class_metric``, and ``samples`` of the test part.
     """
     validation, test = task.dataset.validation, task.dataset.test
     taught, learnt = teacher.said(test), student.said(test)
@@ -35,6 +36,7 @@ def differences(task: Task, teacher: Evaluator, student: Evaluator) -> dict[str,
         "paired": {part: task.paired(*said) for part, said in parts.items()},
         "bootstrap": {part: bootstrap(task, student.head, *said) for part, said in parts.items()},
         "classes": task.classes(test, taught, learnt),
+        "class_metric": tasks.part(task.recipe.task).facts.get("class_metric", "recall"),
         "samples": task.samples(test, taught, learnt, SAMPLES),
     }
 

@@ -16,6 +16,7 @@ from spiral_cli.events import Listener, Notice, StageDone
 from spiral_cli.models.load import compiled_loss, load_model
 from spiral_cli.recipe import Recipe
 from spiral_cli.recipe.digest import teacher_digest
+from spiral_cli.registry import tasks
 from spiral_cli.run import Ledger, RunFolder, atomic_path
 from spiral_cli.tasks.task import Task
 from spiral_cli.training.build import make_stage, teacher_program
@@ -164,6 +165,8 @@ def refuse_other_loss(path: str, recipe: Recipe) -> None:
     Raises:
         UsageError: it was; the message says what to set.
     """
+    if tasks.part(recipe.task).facts.get("loss") != "crossentropy":
+        return  # Keras has no name for what such a task minimises
     loss = compiled_loss(path)
     stated = recipe.train.loss != "auto" or recipe.distill.alpha == 1.0
     if loss is not None and loss.replace("_", "").lower() not in CROSSENTROPIES and not stated:

@@ -188,8 +188,8 @@ def latencies(rows: Rows) -> go.Figure:
     return listed(figure, [short(row["kind"]) for row in rows])
 
 
-def classes(rows: Rows) -> go.Figure:
-    """Return the change of every class's recall on the test part, the largest loss first; of many the outermost."""
+def classes(rows: Rows, metric: str) -> go.Figure:
+    """Return the change of every class's metric on the test part, the largest loss first; of many the outermost."""
     rows = sorted(rows, key=lambda row: row["student"] - row["teacher"])
     if len(rows) > MOST_CLASSES:
         rows = [*rows[: MOST_CLASSES // 2], *rows[-MOST_CLASSES // 2 :]]
@@ -208,7 +208,7 @@ def classes(rows: Rows) -> go.Figure:
     )
     widest = max(0.01, *(abs(change) for change in changes)) * 1.1
     figure.update_xaxes(
-        title_text="change of recall, student − teacher", tickformat="+.3~f", range=[-widest, widest], zeroline=True
+        title_text=f"change of {metric}, student − teacher", tickformat="+.3~f", range=[-widest, widest], zeroline=True
     )
     return listed(figure, [short(row["name"]) for row in rows])
 

@@ -84,7 +84,9 @@ def plots(told: Told) -> dict[str, Any]:
     found = {
         "tradeoff": figures.tradeoff(report) if report["rounds"] else None,
         "layers": figures.layers(details["layers"]) if details.get("layers") else None,
-        "classes": figures.classes(details["classes"]) if details.get("classes") else None,
+        "classes": figures.classes(details["classes"], details.get("class_metric", "recall"))
+        if details.get("classes")
+        else None,
         "rounds": figures.losses(students) if students else None,
         **{stage.kind: figures.losses([stage]) for stage in stages if stage.kind != "round"},
         "bytes": figures.sizes(exported) if exported else None,

@@ -23,6 +23,7 @@ from spiral_cli.tasks.classifier import Classifier
 @registry.tasks.register(
     "audio_classification",
     data="audio",
+    loss="crossentropy",
     metrics=("accuracy", "balanced_accuracy", "f1", "loss", "exact_match"),
 )
 class AudioClassification(Classifier):

@@ -35,7 +35,7 @@ ZOOM = 2  # thin lines on a small image hide what they mark
 TRUTH, TEACHER, STUDENT = "#ffffff", "#3b82f6", "#f59e0b"
 
 
-@registry.tasks.register("detection", data="boxes", augments=True, metrics=("ap50", "map", "loss"))
+@registry.tasks.register("detection", data="boxes", augments=True, class_metric="AP50", metrics=("ap50", "map", "loss"))
 class Detection(PlainTask):
     """Say which objects an image shows, and where.
 

@@ -30,6 +30,7 @@ SUSPECT_SAMPLE = 1000
 @registry.tasks.register(
     "image_classification",
     data="images",
+    loss="crossentropy",
     augments=True,
     metrics=("accuracy", "balanced_accuracy", "f1", "loss", "exact_match"),
 )

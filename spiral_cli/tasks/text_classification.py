@@ -21,6 +21,7 @@ from spiral_cli.tasks.classifier import Classifier
 @registry.tasks.register(
     "text_classification",
     data="texts",
+    loss="crossentropy",
     metrics=("accuracy", "f1", "balanced_accuracy", "loss", "exact_match"),
 )
 class TextClassification(Classifier):

@@ -30,7 +30,7 @@ Speaker = Callable[[Inputs], Translations]
 LEAST_BLEU = 1.0  # of a teacher
 
 
-@registry.tasks.register("translation", data="pairs", metrics=("bleu", "chrf"), sequences=True)
+@registry.tasks.register("translation", data="pairs", loss="crossentropy", metrics=("bleu", "chrf"), sequences=True)
 class Translation(PlainTask):
     """Say in one language what a sentence says in another."""
 

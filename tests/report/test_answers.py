@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from spiral_cli.data.picture import LARGEST, data_uri
-from spiral_cli.tasks.answers import Said, disagreements, named, paired, recalls, said, truth
-from spiral_cli.tasks.classification import Head
+from spiral_cli.tasks.answers import disagreements, named, paired, recalls, said_of
+from spiral_cli.tasks.classification import Head, Said, truth
 
 CLASSES = Head(exclusive=True, probabilities=False)
 LABELS = Head(exclusive=False, probabilities=False)
@@ -68,7 +68,7 @@ def test_a_binary_model_has_two_classes():
     assert model.decided.tolist() == [1, 0]
     assert model.confidence == pytest.approx([1 / (1 + np.exp(-3)), 1 / (1 + np.exp(-1))])
     assert truth(np.array([[1.0], [0.0]], np.float32), LABELS).tolist() == [1, 0]
-    assert said(model, np.array([1]), ("no", "yes")) == [{"answer": "no", "confidence": pytest.approx(0.7310586)}]
+    assert said_of(model, np.array([1]), ("no", "yes")) == [{"answer": "no", "confidence": pytest.approx(0.7310586)}]
 
 
 def test_labels_in_every_form():
@@ -85,7 +85,7 @@ def test_the_surest_disagreements_come_first():
     assert disagreements(teacher, student, 9).tolist() == [0, 2, 1]
     assert disagreements(teacher, student, 2).tolist() == [0, 2]
     assert disagreements(teacher, teacher, 9).tolist() == []
-    [first] = said(teacher, np.array([0]), NAMES)
+    [first] = said_of(teacher, np.array([0]), NAMES)
     assert first == {"answer": "cat", "confidence": pytest.approx(np.exp(5) / (np.exp(5) + 2))}
 
 
@@ -108,3 +108,14 @@ def test_a_picture_of_floats_is_scaled_and_clipped_and_a_large_one_made_small():
     image = np.array([-3.0, -1.0, 0.0, 1.0], np.float32).reshape(1, 4, 1)
     assert np.asarray(opened(data_uri(image, -1.0, 1.0))).tolist() == [[0, 0, 128, 255]]
     assert opened(data_uri(np.zeros((600, 300, 3), np.uint8), 0, 255)).size == (LARGEST // 2, LARGEST)
+
+
+@pytest.mark.parametrize(("head", "labels"), [(CLASSES, np.array([0, 1, 2, 1])), (LABELS, np.eye(3)[[0, 1, 2, 1]])])
+def test_the_accuracy_asked_for_alone_is_that_among_all(head, labels):
+    logits = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+    weight = np.array([1.0, 2.0, 0.5, 1.0], np.float32)
+    y = labels.astype(np.int32 if labels.ndim == 1 else np.float32)
+    everything = head.metrics(Said(head, logits), y, weight)
+    alone = head.metrics(Said(head, logits), y, weight, "accuracy")
+    assert alone["accuracy"] == pytest.approx(everything["accuracy"])
+    assert set(head.measures(y)) == set(everything)
