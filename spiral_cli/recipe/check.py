@@ -16,8 +16,8 @@ from spiral_cli.recipe.messages import Finding, Location, findings
 from spiral_cli.recipe.schema import Recipe
 
 PASSES = 4
-# What stands in for a section without which the others cannot be looked at.
-STAND_INS: dict[str, dict[str, Any]] = {"data": {"format": "digits"}, "teacher": {"model": "lenet300"}}
+# What stands in for a section without which the others cannot be looked at, whatever the task.
+STAND_INS: dict[str, dict[str, Any]] = {"data": {"builder": "stand:in"}, "teacher": {"builder": "stand:in"}}
 
 
 def check(values: Mapping[str, Any]) -> tuple[Recipe | None, list[Finding]]:
@@ -39,7 +39,7 @@ def check(values: Mapping[str, Any]) -> tuple[Recipe | None, list[Finding]]:
                 way = one.keys[:1]
             removed.add(way or ())
         for name, section in STAND_INS.items():
-            rest.setdefault(name, section)
+            rest.setdefault(name, dict(section))
     return None, found
 
 

@@ -169,6 +169,6 @@ def student_objective(
         registry.losses.get(distill.loss),
         distill.alpha,
         distill.temperature,
-        smoothing,
         pair_layers(distill.features, teacher, student),
+        smoothing,
     )

@@ -26,8 +26,8 @@ class Objective:
     distillation: DistillationLoss | None = None
     alpha: float = 0.0
     temperature: float = 1.0
-    smoothing: float = 0.0
     hints: tuple[Hint, ...] = ()
+    smoothing: float = 0.0
 
     @property
     def terms(self) -> tuple[str, ...]:

@@ -44,7 +44,7 @@ def test_exact_number_of_trainable_weights(name, count):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
-    ("input_shape", "outputs"), [((98, 40, 1), 10), ((49, 40, 1), 1), ((16, 20, 1), 3), ((3, 2, 1), 2)]
+    ("input_shape", "outputs"), [((98, 40, 1), 10), ((49, 40, 1), 1), ((16, 20, 1), 3), ((8, 6, 1), 2)]
 )
 def test_logits_of_stock_layers_that_save(name, input_shape, outputs, tmp_path):
     model = models.get(name)(input_shape, outputs)

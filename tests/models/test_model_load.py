@@ -135,8 +135,8 @@ def test_builders_with_and_without_arguments(module):
         lambda shape, outputs, width=3: shaped(shape, outputs),
     )
     for name in ("shaped", "optional"):
-        assert build_from(f"spiral_test_models:{name}", (2, 3, 1), 5).output.shape == (None, 5)
-    assert build_from("spiral_test_models:plain", (2, 3, 1), 5).input_shape == (None, 4)
+        assert build_from(f"spiral_test_models:{name}", ((2, 3, 1), 5)).output.shape == (None, 5)
+    assert build_from("spiral_test_models:plain", ((2, 3, 1), 5)).input_shape == (None, 4)
 
 
 def test_what_builders_may_not_do(module):
@@ -150,6 +150,6 @@ def test_what_builders_may_not_do(module):
         "broken": "failed .ZeroDivisionError",
     }.items():
         with pytest.raises(UsageError, match=message):
-            build_from(f"spiral_test_models:{name}", (2, 2, 1), 2)
+            build_from(f"spiral_test_models:{name}", ((2, 2, 1), 2))
     with pytest.raises(UsageError, match="'no_such_module' cannot be imported"):
-        build_from("no_such_module:build", (2, 2, 1), 2)
+        build_from("no_such_module:build", ((2, 2, 1), 2))

@@ -411,3 +411,10 @@ def test_wrong_overrides(load: Load, assignment: str, message: str) -> None:
 )
 def test_a_device_that_does_not_fit_the_distribution_is_said(load: Load, setting: tuple[str, str], said: str) -> None:
     assert said in only(load, BASE, *setting)
+
+
+def test_what_stands_in_for_a_section_is_blamed_for_nothing_and_stays_as_it_is(load: Load) -> None:
+    wanted = ["1:1: the key 'data' is missing", "1:1: the key 'teacher' is missing"]
+    for _ in range(2):
+        assert problems(load, "task: text_classification\n") == wanted
+        assert problems(load, "seed: 1\n") == wanted
