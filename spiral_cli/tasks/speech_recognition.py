@@ -25,7 +25,7 @@ from spiral_cli.tasks.classification import refuse_other_precision
 from spiral_cli.tasks.plain import PlainTask
 from spiral_cli.tasks.transcription_head import TranscriptionHead, Transcripts
 
-USELESS = 0.95  # of all words wrong
+USELESS = 0.95  # of all characters wrong
 
 
 @registry.tasks.register("speech_recognition", data="speech", metrics=("wer", "cer"), sequences=True)
@@ -67,11 +67,11 @@ class SpeechRecognition(PlainTask):
         return TranscriptionHead(self.preprocessing, declared == "probabilities")
 
     def doubt(self, model: keras.Model, head: TranscriptionHead, metrics: Mapping[str, float]) -> str | None:
-        """Return why a teacher that hardly gets a word right has nothing to teach, or None."""
-        if metrics["wer"] < USELESS:
+        """Return why a teacher that hardly gets a character right has nothing to teach, or None."""
+        if metrics["cer"] < USELESS:
             return None
         return (
-            f"a word error rate of {metrics['wer']:.3f} on validation; nothing can be learnt from it. More "
+            f"a character error rate of {metrics['cer']:.3f} on validation; nothing can be learnt from it. More "
             "teacher.epochs may help, or where it is good elsewhere the data.audio and data.tokens it was trained with"
         )
 

@@ -6,7 +6,6 @@ import base64
 import io
 import json
 import os
-import re
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +14,12 @@ import yaml
 from small_runs import assert_sound, run
 from tones import soundfile, write_folder
 
-from spiral_cli.compress import build_task, compress
+from spiral_cli.compress import build_task
 from spiral_cli.data.audio import Clips
 from spiral_cli.errors import MissingError, UsageError
-from spiral_cli.events import silent
 from spiral_cli.predict import predict
 from spiral_cli.recipe import load_recipe
 from spiral_cli.report.page import write_page
-from spiral_cli.run import RunFolder
-from spiral_cli.training.control import Control
 
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "configs" / "speech" / "fsdd.yaml"
@@ -140,15 +136,3 @@ def test_recipes_of_other_kinds_of_data_are_refused(tmp_path):
     ):
         with pytest.raises(UsageError, match=allowed):
             load_recipe(write_recipe(tmp_path, **{section: value}))
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not (DATA / "fsdd").is_dir(), reason=f"{DATA} holds no fsdd; SPIRAL_DATA says where it is")
-def test_the_trial_that_the_recipe_of_spoken_digits_names(tmp_path):
-    trial = RECIPE.read_text().splitlines()[1]
-    assert trial.startswith("# ")
-    recipe = load_recipe(RECIPE, [*re.findall(r"--set (\S+)", trial), f"data.path={DATA / 'fsdd'}"])
-    report = compress(recipe, RunFolder(tmp_path / "run"), listen=silent, control=Control())
-    assert report["teacher"]["metrics"]["test"]["accuracy"] > 0.2, "twice what guessing gives"
-    assert report["selected"]["sparsity"] == pytest.approx(0.9, abs=0.01)
-    assert {one["kind"]: one["status"] for one in report["artifacts"]}["litert"] == "ok"
