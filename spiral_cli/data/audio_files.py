@@ -136,6 +136,20 @@ def read_blocks(files: Sequence[Path], rate: int, size: int = BLOCK) -> Iterator
         )
 
 
+def sounding(inputs: Sequence[str], rate: int) -> list[np.ndarray]:
+    """Return the samples (n,) in each of the files ``inputs``, at ``rate``.
+
+    Raises:
+        MissingError: a file cannot be read, or holds no sound.
+    """
+    files = [Path(one) for one in inputs]
+    heard = [one.samples for block in read_blocks(files, rate) for one in block]
+    for file, one in zip(files, heard, strict=True):
+        if not len(one):
+            raise MissingError(f"{file} holds no sound; remove it")
+    return heard
+
+
 def audio_files(folder: Path) -> list[Path]:
     """Return the wav and flac files in and below ``folder``, sorted by path; hidden ones do not count."""
     found = (file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)

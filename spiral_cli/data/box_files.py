@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -52,14 +53,14 @@ def padded(boxes: Sequence[np.ndarray], most: int = 1) -> np.ndarray:
     return result
 
 
-def numbers(values: Sequence[object], count: int, place: str) -> list[float]:
+def numbers(values: Sequence[Any], count: int, place: str) -> list[float]:
     """Return ``count`` finite numbers.
 
     Raises:
         MissingError: they are not; the message calls them ``place``.
     """
     try:
-        found = [float(value) for value in values]  # type: ignore[arg-type]
+        found = [float(value) for value in values]
     except (TypeError, ValueError):
         found = []
     if len(found) != count or not all(map(math.isfinite, found)):

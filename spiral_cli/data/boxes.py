@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from spiral_cli.data.box_files import PADDING, padded
-from spiral_cli.data.image_files import common_shape, decode, look, read_image
+from spiral_cli.data.image_files import Look, common_shape, decode, look, read_image
 from spiral_cli.data.labels import class_order
 from spiral_cli.data.load import divided, read_raw
 from spiral_cli.data.pixels import scaling
@@ -79,7 +79,7 @@ def load_boxes(settings: Data, seed: int) -> Dataset:
         rows[part] = np.arange(len(images), len(images) + len(readable))
         images += readable
     channels, size = common_shape(
-        ((str(one.file), (one.size, one.grey)) for one in images),  # type: ignore[misc]
+        ((str(one.file), Look(one.size, one.grey)) for one in images),
         settings.channels,
         stated_size(settings),
     )

@@ -11,11 +11,10 @@ import numpy as np
 from spiral_cli import registry
 from spiral_cli.data import Split
 from spiral_cli.data.audio import Clips, load_audio
-from spiral_cli.data.audio_files import read_audio, read_blocks
+from spiral_cli.data.audio_files import read_audio, sounding
 from spiral_cli.data.log_mel import samples
 from spiral_cli.data.sound import data_uri
 from spiral_cli.data.spectrogram import LogMel
-from spiral_cli.errors import MissingError
 from spiral_cli.recipe.schema import Recipe
 from spiral_cli.tasks.classifier import Classifier
 
@@ -49,14 +48,5 @@ class AudioClassification(Classifier):
 
     @classmethod
     def rows_from(cls, preprocessing: LogMel, inputs: Sequence[str]) -> np.ndarray:
-        """Return the recordings in files as stored rows (n, frames, mels) float32.
-
-        Raises:
-            MissingError: a file cannot be read, or holds no sound.
-        """
-        files = [Path(one) for one in inputs]
-        heard = [one.samples for block in read_blocks(files, preprocessing.sample_rate) for one in block]
-        for file, one in zip(files, heard, strict=True):
-            if not len(one):
-                raise MissingError(f"{file} holds no sound; remove it")
-        return preprocessing.rows(heard)
+        """Return the recordings in files as stored rows (n, frames, mels) float32; raises as `sounding`."""
+        return preprocessing.rows(sounding(inputs, preprocessing.sample_rate))

@@ -50,8 +50,11 @@ def voc(settings: Data) -> Raw:
 
 def picture(one: Described, classes: Sequence[str]) -> Picture:
     """Return a described image with class indices."""
-    boxes = [(*edges, class_index(name, classes, str(one.xml))) for name, edges in one.objects]
-    return Picture(one.image, boxes)  # type: ignore[arg-type]
+    boxes = [
+        (left, top, right, bottom, class_index(name, classes, str(one.xml)))
+        for name, (left, top, right, bottom) in one.objects
+    ]
+    return Picture(one.image, boxes)
 
 
 def find_parts(root: Path) -> dict[str, list[tuple[Path, Path]]]:
