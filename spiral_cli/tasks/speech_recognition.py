@@ -22,6 +22,7 @@ from spiral_cli.data.tokens import padded
 from spiral_cli.errors import UsageError
 from spiral_cli.recipe.schema import Recipe
 from spiral_cli.tasks.classification import refuse_other_precision
+from spiral_cli.tasks.piece_head import differing
 from spiral_cli.tasks.plain import PlainTask
 from spiral_cli.tasks.transcription_head import TranscriptionHead, Transcripts
 
@@ -64,7 +65,7 @@ class SpeechRecognition(PlainTask):
                 f"model '{model.name}' gives {getattr(output, 'shape', type(output).__name__)}; recognition of "
                 f"{width - 1} pieces and the blank needs (batch, frames, {width})"
             )
-        return TranscriptionHead(self.preprocessing, declared == "probabilities")
+        return TranscriptionHead(self.preprocessing, probabilities=declared == "probabilities")
 
     def doubt(self, model: keras.Model, head: TranscriptionHead, metrics: Mapping[str, float]) -> str | None:
         """Return why a teacher that hardly gets a character right has nothing to teach, or None."""
@@ -85,7 +86,6 @@ class SpeechRecognition(PlainTask):
     def samples(self, split: Split, teacher: Transcripts, student: Transcripts, most: int) -> list[dict[str, Any]]:
         """Return the first ``most`` utterances that the two transcribe differently."""
         assert isinstance(split, Utterances)
-        differ = [row for row, both in enumerate(zip(teacher.texts, student.texts, strict=True)) if both[0] != both[1]]
         rate, truth = self.preprocessing.sample_rate, split.references or ()
         return [
             {
@@ -94,7 +94,7 @@ class SpeechRecognition(PlainTask):
                 "teacher": {"answer": teacher.texts[row], "confidence": None},
                 "student": {"answer": student.texts[row], "confidence": None},
             }
-            for row in differ[:most]
+            for row in differing(teacher, student, most)
         ]
 
     @property

@@ -13,8 +13,8 @@ from spiral_cli.data.frames import Frames
 from spiral_cli.data.pipeline import Inputs
 from spiral_cli.data.tokenizer import PAD
 from spiral_cli.extras import needed
-from spiral_cli.tasks.classification import Head
 from spiral_cli.tasks.head import DistillationLoss, Forward
+from spiral_cli.tasks.piece_head import PieceHead
 from spiral_cli.tasks.sequences import at_every_place, mean_of_real
 
 BLANK = PAD  # what is said where nothing new is: no transcript holds padding
@@ -30,7 +30,7 @@ class Transcripts:
 
 
 @dataclass(frozen=True)
-class TranscriptionHead:
+class TranscriptionHead(PieceHead):
     """Reads logits (batch, frames, vocabulary) of connectionist temporal classification (CTC, Graves et al. 2006).
 
     A model gives fewer frames than it is given: one for every ``stride``. Behind the end of an utterance it
@@ -38,21 +38,9 @@ class TranscriptionHead:
 
     Attributes:
         frames: how utterances are given and transcripts are written.
-        probabilities: the model ends in softmax.
     """
 
     frames: Frames
-    probabilities: bool = False
-    exclusive = True
-
-    @property
-    def facts(self) -> dict[str, bool]:
-        """Plain data that make it again, beside the preprocessing."""
-        return {"probabilities": self.probabilities}
-
-    def logits(self, output: tf.Tensor) -> tf.Tensor:
-        """Return float32 logits, as `classification.Head.logits`."""
-        return Head(True, self.probabilities).logits(output)
 
     def task_loss(self, logits: tf.Tensor, y: tf.Tensor, smoothing: float = 0.0) -> tf.Tensor:
         """Return -log p(transcript) a piece (batch,), the sum over all alignments (CTC).
@@ -100,10 +88,6 @@ class TranscriptionHead:
         """Return word and character error rates: edits by words, or characters, of the references (n,)."""
         counted = weight @ errors(said.texts, tuple(y))
         return {"wer": float(counted[0] / counted[1]), "cer": float(counted[2] / counted[3])}
-
-    def agreement(self, ours: Transcripts, theirs: Transcripts) -> float:
-        """Return the fraction of utterances that two models transcribe alike."""
-        return float(np.mean([one == other for one, other in zip(ours.texts, theirs.texts, strict=True)]))
 
 
 def said_in(logits: tf.Tensor) -> tf.Tensor:

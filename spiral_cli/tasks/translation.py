@@ -22,6 +22,7 @@ from spiral_cli.models.encoder_decoder import take_apart
 from spiral_cli.recipe.schema import Recipe
 from spiral_cli.tasks.classification import refuse_other_precision
 from spiral_cli.tasks.decoding import beam_search
+from spiral_cli.tasks.piece_head import differing
 from spiral_cli.tasks.plain import PlainTask
 from spiral_cli.tasks.translation_head import TranslationHead, Translations
 
@@ -64,7 +65,7 @@ class Translation(PlainTask):
                 f"model '{model.name}' gives {tuple(model.outputs[0].shape)}; translation into "
                 f"{self.preprocessing.vocabulary} pieces needs (batch, target, {self.preprocessing.vocabulary})"
             )
-        return TranslationHead(self.preprocessing, declared == "probabilities")
+        return TranslationHead(self.preprocessing, probabilities=declared == "probabilities")
 
     def doubt(self, model: keras.Model, head: TranslationHead, metrics: Mapping[str, float]) -> str | None:
         """Return why a teacher that hardly gets a word right has nothing to teach, or None."""
@@ -117,7 +118,6 @@ class Translation(PlainTask):
 
     def samples(self, split: Split, teacher: Translations, student: Translations, most: int) -> list[dict[str, Any]]:
         """Return the first ``most`` sentences that the two translate differently."""
-        differ = [row for row, both in enumerate(zip(teacher.texts, student.texts, strict=True)) if both[0] != both[1]]
         references, rows = self.truth(split, TranslationHead(self.preprocessing)), np.asarray(split.x)
         return [
             {
@@ -126,7 +126,7 @@ class Translation(PlainTask):
                 "teacher": {"answer": teacher.texts[row], "confidence": None},
                 "student": {"answer": student.texts[row], "confidence": None},
             }
-            for row in differ[:most]
+            for row in differing(teacher, student, most)
         ]
 
     @classmethod

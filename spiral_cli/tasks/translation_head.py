@@ -14,9 +14,9 @@ from spiral_cli.data.pipeline import Inputs
 from spiral_cli.data.tokenizer import BEGIN, PAD
 from spiral_cli.data.tokens import cut_lengths
 from spiral_cli.extras import needed
-from spiral_cli.tasks.classification import Head
 from spiral_cli.tasks.decoding import beam_search
 from spiral_cli.tasks.head import DistillationLoss, Forward
+from spiral_cli.tasks.piece_head import PieceHead
 from spiral_cli.tasks.sequences import at_every_place, crossentropy, mean_of_real
 
 ROWS = 64  # translated side by side where a whole model runs for every piece
@@ -32,26 +32,14 @@ class Translations:
 
 
 @dataclass(frozen=True)
-class TranslationHead:
+class TranslationHead(PieceHead):
     """Reads logits (batch, target, vocabulary) of every next piece.
 
     Attributes:
         rows: of what sentences and translations are made.
-        probabilities: the model ends in softmax.
     """
 
     rows: PairRows
-    probabilities: bool = False
-    exclusive = True
-
-    @property
-    def facts(self) -> dict[str, bool]:
-        """Plain data that make it again, beside the preprocessing."""
-        return {"probabilities": self.probabilities}
-
-    def logits(self, output: tf.Tensor) -> tf.Tensor:
-        """Return float32 logits, as `classification.Head.logits`."""
-        return Head(True, self.probabilities).logits(output)
 
     def task_loss(self, logits: tf.Tensor, y: tf.Tensor, smoothing: float = 0.0) -> tf.Tensor:
         """Return the mean cross-entropy (batch,) over the pieces of each translation, its end among them.
@@ -118,10 +106,6 @@ class TranslationHead:
         chrf = needed("sacrebleu", "translation").CHRF()
         score = chrf.corpus_score([said.texts[row] for row in rows], [[y[row] for row in rows]]).score
         return {"bleu": float(bleu), "chrf": float(score)}
-
-    def agreement(self, ours: Translations, theirs: Translations) -> float:
-        """Return the fraction of sentences that two models translate word by word alike."""
-        return float(np.mean([one == other for one, other in zip(ours.texts, theirs.texts, strict=True)]))
 
 
 def real(labels: tf.Tensor) -> tf.Tensor:

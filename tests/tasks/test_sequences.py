@@ -9,6 +9,8 @@ import pytest
 import tensorflow as tf
 from scipy.special import log_softmax, logsumexp
 
+from spiral_cli.data.frames import Frames
+from spiral_cli.data.pairs import PairRows
 from spiral_cli.distillation.losses.kl import kl
 from spiral_cli.tasks.classification import Head
 from spiral_cli.tasks.sequences import crossentropy, mean_of_real
@@ -16,6 +18,8 @@ from spiral_cli.tasks.transcription_head import NO_FRAME, TranscriptionHead, col
 from spiral_cli.tasks.translation_head import TranslationHead
 
 RNG = np.random.default_rng(0)
+FRAMES = Frames((8, 2), 8000, 2, 0.032, 0.016, 20.0, None, (0.0, 0.0), (1.0, 1.0), 5, "")
+PAIRS = PairRows((4, 4), 9, "", "source", "target")
 
 
 @pytest.mark.parametrize("label", [[], [1], [2, 1], [1, 1], [1, 2, 1], [2, 2, 2]])
@@ -63,7 +67,7 @@ def test_frames_of_padding_tell_themselves_and_count_nothing():
     frames, classes = [6, 4], 5
     logits, taught = logits_of(frames, 8, classes), logits_of(frames, 8, classes)
     np.testing.assert_array_equal(said_in(tf.constant(logits)), [[1] * 6 + [0] * 2, [1] * 4 + [0] * 4])
-    head, y = TranscriptionHead(None), tf.constant([[1, 2, 0], [3, 0, 0]])  # type: ignore[arg-type]
+    head, y = TranscriptionHead(FRAMES), tf.constant([[1, 2, 0], [3, 0, 0]])
     for smoothing in (0.0, 0.2):
         whole = head.task_loss(tf.constant(logits), y, smoothing).numpy()
         short = [
@@ -81,7 +85,7 @@ def test_frames_of_padding_tell_themselves_and_count_nothing():
 
 
 def test_a_translation_is_judged_on_its_pieces_alone_and_cutting_changes_nothing():
-    head = TranslationHead(None)  # type: ignore[arg-type]
+    head = TranslationHead(PAIRS)
     y = np.array([[4, 3, 0, 0], [5, 6, 7, 3]], np.int32)
     logits, taught = (RNG.normal(size=(2, 4, 9)).astype(np.float32) for _ in range(2))
     log_p = log_softmax(logits.astype(np.float64), axis=-1)
@@ -121,7 +125,7 @@ def test_error_rates_are_those_of_the_library_on_all_utterances_together():
     jiwer = pytest.importorskip("jiwer")
     references = ("one two three", "a b c d", "yes")
     texts = ("one too three four", "a c d", "")
-    head = TranscriptionHead(None)  # type: ignore[arg-type]
+    head = TranscriptionHead(FRAMES)
     from spiral_cli.tasks.transcription_head import Transcripts
 
     found = head.metrics(Transcripts(texts), references, np.ones(3))
@@ -138,7 +142,7 @@ def test_bleu_is_that_of_the_library_on_all_sentences_together():
 
     references = ("Ein Mann schläft auf einem Sofa.", "Zwei Hunde laufen durch den tiefen Schnee.", "Kinder spielen.")
     texts = ("Ein Mann schläft auf dem Sofa.", "Zwei Hunde rennen durch den tiefen Schnee.", "Die Kinder spielen Ball.")
-    head = TranslationHead(None)  # type: ignore[arg-type]
+    head = TranslationHead(PAIRS)
     said = Translations(texts, np.zeros((3, 1), np.int32))
     found = head.metrics(said, references, np.ones(3))
     assert found["bleu"] == pytest.approx(sacrebleu.corpus_bleu(list(texts), [list(references)]).score)
