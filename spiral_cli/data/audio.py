@@ -15,7 +15,7 @@ from spiral_cli.data.raw import PARTS, Arrays
 from spiral_cli.data.spectrogram import KEYS, LogMel, spectrograms
 from spiral_cli.data.splits import Dataset, Split
 from spiral_cli.errors import MissingError
-from spiral_cli.recipe.schema import Audio, Data
+from spiral_cli.recipe.data import Audio, Data
 
 LEAST_DEVIATION = 1e-3  # of a band that is the same everywhere, as in digital silence
 

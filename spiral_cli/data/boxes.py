@@ -17,7 +17,7 @@ from spiral_cli.data.raw import Arrays, Raw, stated_size
 from spiral_cli.data.splits import Dataset, Split
 from spiral_cli.data.stretched import Stretched
 from spiral_cli.errors import MissingError, UsageError
-from spiral_cli.recipe.schema import Data
+from spiral_cli.recipe.data import Data
 
 NO_SIDE = 0.01  # pixels: a side below it is none
 BEYOND = 1.0  # pixels: conventions differ by so much in where a box at the image's edge ends

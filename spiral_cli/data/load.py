@@ -16,7 +16,7 @@ from spiral_cli.data.splits import Dataset, Split, complete
 from spiral_cli.data.stratify import subset
 from spiral_cli.data.stream import Stream
 from spiral_cli.errors import MissingError, UsageError
-from spiral_cli.recipe.schema import Data
+from spiral_cli.recipe.data import Data
 from spiral_cli.registry import datasets
 
 

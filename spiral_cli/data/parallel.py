@@ -15,7 +15,7 @@ from spiral_cli.data.splits import Dataset, Split
 from spiral_cli.data.texts import stripped
 from spiral_cli.data.tokenizer import PAD, learnt, numbers, vocabulary
 from spiral_cli.errors import MissingError
-from spiral_cli.recipe.schema import Data
+from spiral_cli.recipe.data import Data
 
 
 def load_pairs(settings: Data, seed: int) -> Dataset:

@@ -11,7 +11,7 @@ import numpy as np
 
 from spiral_cli.data.stream import Images, chosen
 from spiral_cli.errors import MissingError, UsageError
-from spiral_cli.recipe.schema import Data
+from spiral_cli.recipe.data import Data
 
 PARTS = ("train", "validation", "test")
 NAMES = {  # what folders, files and splits of each part are called

@@ -16,7 +16,7 @@ from spiral_cli.data.raw import Arrays, Raw, stated_size
 from spiral_cli.data.records import read_record, records
 from spiral_cli.data.stream import Stream
 from spiral_cli.errors import MissingError
-from spiral_cli.recipe.schema import Data
+from spiral_cli.recipe.data import Data
 
 
 @dataclass(frozen=True)

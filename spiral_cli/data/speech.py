@@ -20,7 +20,7 @@ from spiral_cli.data.stratify import generator
 from spiral_cli.data.tokenizer import UNKNOWN, learnt, numbers, vocabulary
 from spiral_cli.data.tokens import padded
 from spiral_cli.errors import MissingError, UsageError
-from spiral_cli.recipe.schema import Audio, Data
+from spiral_cli.recipe.data import Audio, Data
 
 
 @dataclass(frozen=True)

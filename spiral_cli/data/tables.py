@@ -10,7 +10,7 @@ from pathlib import Path
 
 from spiral_cli.data.raw import NAMES, own_paths, root_path
 from spiral_cli.errors import MissingError, did_you_mean
-from spiral_cli.recipe.schema import Data
+from spiral_cli.recipe.data import Data
 
 DELIMITERS = {".tsv": "\t", ".csv": ","}
 LINES = (".jsonl", ".json", ".ndjson")

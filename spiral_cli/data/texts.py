@@ -16,7 +16,7 @@ from spiral_cli.data.stream import Images
 from spiral_cli.data.tokenizer import learnt, numbers, vocabulary
 from spiral_cli.data.tokens import TokenRows, padded
 from spiral_cli.errors import MissingError
-from spiral_cli.recipe.schema import Data
+from spiral_cli.recipe.data import Data
 
 
 def load_texts(settings: Data, seed: int) -> Dataset:

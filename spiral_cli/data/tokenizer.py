@@ -9,7 +9,7 @@ from typing import Any
 
 from spiral_cli.errors import MissingError
 from spiral_cli.extras import needed
-from spiral_cli.recipe.schema import Tokens
+from spiral_cli.recipe.data import Tokens
 
 PAD, UNKNOWN, BEGIN, END = 0, 1, 2, 3
 LONGEST = 2**14  # bytes of a text that sentencepiece learns from; it skips longer ones

@@ -59,7 +59,7 @@ def prepare(work: Path, seed: int) -> Path:
     import numpy as np
 
     from spiral_cli.data.load import load_dataset
-    from spiral_cli.recipe.schema import Data
+    from spiral_cli.recipe.data import Data
 
     data = load_dataset(Data(format="fashion_mnist", validation=0.1), seed=0)
     parts = {"train": data.train, "validation": data.validation, "test": data.test}

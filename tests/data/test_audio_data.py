@@ -17,7 +17,7 @@ from spiral_cli.data.audio_files import read_audio
 from spiral_cli.data.preprocessing import from_json, to_json
 from spiral_cli.data.spectrogram import LogMel, spectrograms
 from spiral_cli.errors import MissingError
-from spiral_cli.recipe.schema import Data
+from spiral_cli.recipe.data import Data
 from spiral_cli.registry import datasets
 from spiral_cli.tasks.classification import Head
 

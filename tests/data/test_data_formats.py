@@ -23,7 +23,7 @@ from spiral_cli.data.idx_files import read_idx
 from spiral_cli.data.load import load_dataset
 from spiral_cli.data.raw import Arrays
 from spiral_cli.errors import MissingError
-from spiral_cli.recipe.schema import Data
+from spiral_cli.recipe.data import Data
 from spiral_cli.registry import datasets
 
 IMAGES = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
@@ -357,7 +357,7 @@ def test_reading_numpy_formats_leaves_tensorflow_alone(tmp_path):
     write_pair(tmp_path, "train", np.tile(IMAGES, (20, 1, 1)), [0, 1] * 20)
     np.savez(tmp_path / "set.npz", x=np.tile(IMAGES, (20, 1, 1)), y=[0, 1] * 20)
     code = (
-        "import sys; from spiral_cli.data import load_dataset; from spiral_cli.recipe.schema import Data; "
+        "import sys; from spiral_cli.data import load_dataset; from spiral_cli.recipe.data import Data; "
         f"load_dataset(Data(format='idx', path={str(tmp_path)!r}), 0); "
         f"load_dataset(Data(format='npz', path={str(tmp_path / 'set.npz')!r}), 0); "
         "load_dataset(Data(format='digits'), 0); "

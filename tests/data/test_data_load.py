@@ -18,7 +18,7 @@ from spiral_cli.data.preprocessing import few, from_json, to_json
 from spiral_cli.data.raw import Arrays
 from spiral_cli.data.splits import complete
 from spiral_cli.errors import MissingError, UsageError
-from spiral_cli.recipe.schema import Data
+from spiral_cli.recipe.data import Data
 from spiral_cli.tasks.classification import Head
 
 RNG = np.random.default_rng(0)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from spiral_cli.data.log_mel import AT_ONCE, FLOOR, alike, frames, log_mel, log_mels
 from spiral_cli.data.spectrogram import fitted, spectrograms
 from spiral_cli.errors import UsageError
-from spiral_cli.recipe.schema import Audio
+from spiral_cli.recipe.data import Audio
 
 SETTINGS = [
     Audio(),

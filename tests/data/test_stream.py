@@ -13,7 +13,7 @@ from spiral_cli.data.augmentation import augmenter
 from spiral_cli.data.pipeline import Views, batches, feed, first, materialised, pipeline
 from spiral_cli.data.stream import Stream, chosen
 from spiral_cli.errors import MissingError
-from spiral_cli.recipe.schema import Data
+from spiral_cli.recipe.data import Data
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (23, 5, 4, 3)).astype(np.uint8)
 

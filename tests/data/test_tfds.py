@@ -12,7 +12,7 @@ from record_files import CLASSES, DICT, FEATURES, IMAGE, LABEL, TEXT, encoded, e
 from spiral_cli.data import load_dataset
 from spiral_cli.data.stream import Stream
 from spiral_cli.errors import MissingError
-from spiral_cli.recipe.schema import Data
+from spiral_cli.recipe.data import Data
 from spiral_cli.registry import datasets
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (24, 8, 6, 3)).astype(np.uint8)

@@ -18,7 +18,7 @@ from spiral_cli.data.pipeline import batches, pipeline
 from spiral_cli.data.records import records
 from spiral_cli.data.stream import Stream
 from spiral_cli.errors import MissingError
-from spiral_cli.recipe.schema import Data
+from spiral_cli.recipe.data import Data
 from spiral_cli.registry import datasets
 from spiral_cli.sources import stamp
 
@@ -326,7 +326,7 @@ def test_what_is_wrong_with_paths(folder, tmp_path):
 
 def test_the_format_is_listed_without_tensorflow():
     code = (
-        "import sys; from spiral_cli.registry import datasets; from spiral_cli.recipe.schema import Data; "
+        "import sys; from spiral_cli.registry import datasets; from spiral_cli.recipe.data import Data; "
         "Data(format='tfrecord', path='x', stream=True); Data(format='tfds', path='x'); "
         "assert datasets.parts()['tfrecord'].summary; sys.exit('tensorflow' in sys.modules)"
     )

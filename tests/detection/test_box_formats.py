@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from spiral_cli.data.boxes import load_boxes
 from spiral_cli.errors import MissingError, UsageError
-from spiral_cli.recipe.schema import Data
+from spiral_cli.recipe.data import Data
 
 SIZE = (40, 60)
 DISC, SQUARE = Shape("disc", (4, 6, 24, 26)), Shape("square", (30, 10, 50, 30))

@@ -11,7 +11,7 @@ from spiral_cli.data.pairs import PairRows
 from spiral_cli.data.parallel import load_pairs, retold
 from spiral_cli.data.tokenizer import BEGIN, END
 from spiral_cli.errors import MissingError
-from spiral_cli.recipe.schema import Data
+from spiral_cli.recipe.data import Data
 
 PAIRS = [
     (f"the {a} {b}", f"{b.upper()} die {a}") for a in ("dog", "cat", "man") for b in ("runs", "sleeps", "eats")

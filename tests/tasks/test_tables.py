@@ -10,7 +10,7 @@ import pytest
 from spiral_cli.data.tables import read_table
 from spiral_cli.data.texts import load_texts
 from spiral_cli.errors import MissingError
-from spiral_cli.recipe.schema import Data
+from spiral_cli.recipe.data import Data
 
 WANTED = {"text": "text", "label": "label"}
 

@@ -11,7 +11,7 @@ from spiral_cli.data.audio_files import faster
 from spiral_cli.data.frames import Frames
 from spiral_cli.data.speech import carved, load_speech
 from spiral_cli.errors import MissingError, UsageError
-from spiral_cli.recipe.schema import Data
+from spiral_cli.recipe.data import Data
 
 soundfile = pytest.importorskip("soundfile")
 RATE = 8000

@@ -13,7 +13,7 @@ from spiral_cli.data.image_files import class_folders
 from spiral_cli.data.raw import Arrays, Raw, own_paths, root_path
 from spiral_cli.data.tables import read_text
 from spiral_cli.errors import MissingError
-from spiral_cli.recipe.schema import Data
+from spiral_cli.recipe.data import Data
 from spiral_cli.registry import datasets
 
 LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}  # of Speech Commands (Warden 2018)

@@ -9,7 +9,7 @@ import numpy as np
 from spiral_cli.data.raw import Arrays, Raw
 from spiral_cli.data.tables import part_files, read_table
 from spiral_cli.errors import MissingError
-from spiral_cli.recipe.schema import Data
+from spiral_cli.recipe.data import Data
 from spiral_cli.registry import datasets
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from spiral_cli.data.download import keras_set
 from spiral_cli.data.raw import Raw
-from spiral_cli.recipe.schema import Data
+from spiral_cli.recipe.data import Data
 from spiral_cli.registry import datasets
 
 CLASSES = """

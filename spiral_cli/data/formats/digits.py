@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from spiral_cli.data.raw import Arrays, Raw
-from spiral_cli.recipe.schema import Data
+from spiral_cli.recipe.data import Data
 from spiral_cli.registry import datasets
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from spiral_cli.data.download import keras_set
 from spiral_cli.data.idx_files import find_idx, read_pairs
 from spiral_cli.data.raw import Raw
-from spiral_cli.recipe.schema import Data
+from spiral_cli.recipe.data import Data
 from spiral_cli.registry import datasets
 
 PACKAGE = Path("/usr/share/datasets/fashion-mnist")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from spiral_cli.data.idx_files import find_idx, only_pair, read_pairs
 from spiral_cli.data.raw import Raw, own_paths, root_path
-from spiral_cli.recipe.schema import Data
+from spiral_cli.recipe.data import Data
 from spiral_cli.registry import datasets
 
 

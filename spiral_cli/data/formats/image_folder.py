@@ -10,7 +10,7 @@ import numpy as np
 from spiral_cli.data.image_files import class_folders, class_images, common_shape, look_at_files, stream_files
 from spiral_cli.data.raw import NAMES, Arrays, Raw, own_paths, root_path, stated_size
 from spiral_cli.errors import MissingError
-from spiral_cli.recipe.schema import Data
+from spiral_cli.recipe.data import Data
 from spiral_cli.registry import datasets
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from spiral_cli.data.download import downloaded
 from spiral_cli.data.raw import Arrays, Raw, column
-from spiral_cli.recipe.schema import Data
+from spiral_cli.recipe.data import Data
 from spiral_cli.registry import datasets
 
 FIRST = 3  # 0 pads, 1 begins a text, 2 is a rare word; words are numbered by frequency from here on

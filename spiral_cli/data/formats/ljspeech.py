@@ -8,7 +8,7 @@ from spiral_cli.data.raw import Arrays, Raw, column, own_paths, root_path
 from spiral_cli.data.speech import Utterance
 from spiral_cli.data.tables import read_text
 from spiral_cli.errors import MissingError
-from spiral_cli.recipe.schema import Data
+from spiral_cli.recipe.data import Data
 from spiral_cli.registry import datasets
 
 

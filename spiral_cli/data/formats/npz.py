@@ -11,7 +11,7 @@ import numpy as np
 from spiral_cli.data.keys import raw_from_keys
 from spiral_cli.data.raw import Arrays, Raw, own_paths, root_path
 from spiral_cli.errors import MissingError
-from spiral_cli.recipe.schema import Data
+from spiral_cli.recipe.data import Data
 from spiral_cli.registry import datasets
 
 FILES = {"train": ("train",), "validation": ("validation", "valid", "val"), "test": ("test",)}

@@ -8,7 +8,7 @@ from spiral_cli.data.raw import Arrays, Raw, column
 from spiral_cli.data.speech import Utterance
 from spiral_cli.data.tables import part_files, read_table
 from spiral_cli.errors import MissingError
-from spiral_cli.recipe.schema import Data
+from spiral_cli.recipe.data import Data
 from spiral_cli.registry import datasets
 
 COLUMNS = {"audio": "audio_filepath", "text": "text"}

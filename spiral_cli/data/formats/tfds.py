@@ -15,7 +15,7 @@ from spiral_cli.data.formats.tfrecord import read_classes
 from spiral_cli.data.raw import NAMES, PARTS, Raw, own_paths, root_path
 from spiral_cli.data.shards import Shards, check_labels, index, raw_from_shards
 from spiral_cli.errors import MissingError
-from spiral_cli.recipe.schema import Data
+from spiral_cli.recipe.data import Data
 from spiral_cli.registry import datasets
 
 INFO, FEATURES = "dataset_info.json", "features.json"

@@ -11,7 +11,7 @@ from spiral_cli.data.image_files import hidden
 from spiral_cli.data.raw import NAMES, PARTS, Raw, existing
 from spiral_cli.data.shards import Shards, check_labels, index, names_beside, raw_from_shards
 from spiral_cli.errors import MissingError
-from spiral_cli.recipe.schema import Data
+from spiral_cli.recipe.data import Data
 from spiral_cli.registry import datasets
 
 KEYS = Keys(("image", "image/encoded", "image_raw"), ("label", "image/class/label"), ("image/class/text",))

@@ -11,7 +11,7 @@ from spiral_cli.data.box_files import Picture, class_index, image_of, numbers, r
 from spiral_cli.data.raw import NAMES, Raw, own_paths, root_path
 from spiral_cli.data.tables import read_text
 from spiral_cli.errors import MissingError
-from spiral_cli.recipe.schema import Data
+from spiral_cli.recipe.data import Data
 from spiral_cli.registry import datasets
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")

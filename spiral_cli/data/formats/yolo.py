@@ -13,7 +13,7 @@ from spiral_cli.data.image_files import image_files, look, read_image
 from spiral_cli.data.raw import NAMES, Raw, own_paths, root_path
 from spiral_cli.data.tables import read_text
 from spiral_cli.errors import MissingError
-from spiral_cli.recipe.schema import Data
+from spiral_cli.recipe.data import Data
 from spiral_cli.registry import datasets
 
 FIELDS = 5  # class, centre x, centre y, width, height
