@@ -8,16 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from spiral_cli.data.audio_files import Found, read_blocks
+from spiral_cli.data.bands import measured
 from spiral_cli.data.labels import unseen
 from spiral_cli.data.load import labelled, read_raw
 from spiral_cli.data.log_mel import samples
 from spiral_cli.data.raw import PARTS, Arrays
-from spiral_cli.data.spectrogram import KEYS, LogMel, spectrograms
+from spiral_cli.data.spectrogram import LogMel, spectrograms
 from spiral_cli.data.splits import Dataset, Split
 from spiral_cli.errors import MissingError
 from spiral_cli.recipe.data import Audio, Data
-
-LEAST_DEVIATION = 1e-3  # of a band that is the same everywhere, as in digital silence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,16 +98,9 @@ def heard(arrays: Arrays, part: str, settings: Audio) -> tuple[Arrays, np.ndarra
 
 def describe(train: np.ndarray, classes: tuple[str, ...], settings: Audio) -> LogMel:
     """Return what the model must be told of its input, from the train spectrograms (n, frames, mels)."""
-    deviation = np.maximum(train.std(axis=(0, 1), dtype=np.float64), LEAST_DEVIATION)
-    mean = train.mean(axis=(0, 1), dtype=np.float64)
     shape = (train.shape[1], train.shape[2])
-    return LogMel(
-        shape,
-        classes,
-        **{key: getattr(settings, key) for key in KEYS},
-        mean=tuple(mean.tolist()),
-        std=tuple(deviation.tolist()),
-    )
+    bands = measured(train.reshape(-1, shape[1]), settings)
+    return LogMel(input_shape=shape, classes=classes, seconds=settings.seconds, **bands)
 
 
 def clip(arrays: Arrays, rows: np.ndarray) -> Clips:

@@ -8,37 +8,27 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from spiral_cli.data.bands import BANDS, Standardised, read_bands
 from spiral_cli.data.log_mel import log_mels, samples
 
 if TYPE_CHECKING:  # data are read without TensorFlow
     import tensorflow as tf
 
-KEYS = ("sample_rate", "seconds", "mels", "window", "hop", "low", "high")  # of the recipe's `data.audio`
 
-
-@dataclass(frozen=True)
-class LogMel:
+@dataclass(frozen=True, kw_only=True)
+class LogMel(Standardised):
     """What a model expects of sound: log-mel spectrograms, standardised band by band.
 
     Attributes:
         input_shape: (frames, mels).
         classes: names in the order of the model's outputs.
-        sample_rate, seconds, mels, window, hop, low, high: the recipe's `data.audio`.
-        mean, std: of each band over the train part, (mels,).
+        seconds: the recipe's `data.audio.seconds`.
     """
 
-    dtype: ClassVar[str] = "float32"  # of stored rows
+    keys: ClassVar[tuple[str, ...]] = (*BANDS, "seconds")
     input_shape: tuple[int, int]
     classes: tuple[str, ...]
-    sample_rate: int
     seconds: float
-    mels: int
-    window: float
-    hop: float
-    low: float
-    high: float | None
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
 
     def inputs(self, stored: tf.Tensor, cut: tf.Tensor | None = None) -> tf.Tensor:
         """Return spectrograms (batch, frames, mels, 1) float32, as images of one channel; all have one length."""
@@ -48,43 +38,19 @@ class LogMel:
         """Return waveforms (n,) at the sample rate as stored rows (n, frames, mels) float32."""
         return self.standardised(spectrograms(waveforms, self))
 
-    def standardised(self, spectra: np.ndarray) -> np.ndarray:
-        """Return spectrograms (n, frames, mels) float32 with the train part's mean 0 and deviation 1."""
-        return (spectra - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
-
     def differences(self, other: LogMel) -> list[str]:
         """Return in what ``other`` is not the same, and the recipe's keys that say it."""
-        found = [
-            f"{key} {getattr(self, key)}, and the recipe comes to {getattr(other, key)}; see data.audio.{key}"
-            for key in KEYS
-            if getattr(self, key) != getattr(other, key)
-        ]
+        found = self.other_bands(other)
         if self.classes != other.classes:
             found.append(f"classes {self.classes}, and the recipe comes to {other.classes}; see data.classes")
-        if not found and not all(map(np.allclose, (self.mean, self.std), (other.mean, other.std))):
-            found.append("another mean or deviation of the train part than the recipe comes to; see data")
         return found
 
     @classmethod
     def read(cls, facts: Mapping[str, Any]) -> Self:
         """Return what `dataclasses.asdict` gave."""
         length, mels = (int(size) for size in facts["input_shape"])
-        mean, std = (tuple(float(one) for one in facts[key]) for key in ("mean", "std"))
-        if not len(mean) == len(std) == mels == int(facts["mels"]):
-            raise ValueError(f"{len(mean)} means and {len(std)} deviations of {mels} mels")
-        return cls(
-            input_shape=(length, mels),
-            classes=tuple(str(name) for name in facts["classes"]),
-            sample_rate=int(facts["sample_rate"]),
-            seconds=float(facts["seconds"]),
-            mels=mels,
-            window=float(facts["window"]),
-            hop=float(facts["hop"]),
-            low=float(facts["low"]),
-            high=None if facts["high"] is None else float(facts["high"]),
-            mean=mean,
-            std=std,
-        )
+        classes = tuple(str(name) for name in facts["classes"])
+        return cls(input_shape=(length, mels), classes=classes, seconds=float(facts["seconds"]), **read_bands(facts))
 
 
 def spectrograms(waveforms: Sequence[np.ndarray], settings: Any) -> np.ndarray:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from spiral_cli.data.audio import LEAST_DEVIATION
 from spiral_cli.data.audio_files import Found, faster, read_blocks
-from spiral_cli.data.frames import KEYS, Frames, filled
+from spiral_cli.data.bands import measured
+from spiral_cli.data.frames import Frames, filled
 from spiral_cli.data.load import read_raw, validation_fraction
 from spiral_cli.data.log_mel import log_mels
 from spiral_cli.data.raw import Arrays
@@ -194,15 +194,12 @@ def written(text: str, settings: Data) -> str:
 def describe(parts: Mapping[str, Heard], settings: Audio, model: bytes) -> Frames:
     """Return what the model must be told of its input."""
     train = np.concatenate([one[0] for one in parts["train"].spectra])
-    deviation = np.maximum(train.std(axis=0, dtype=np.float64), LEAST_DEVIATION)
     longest = max(len(one) for found in parts.values() for speeds in found.spectra for one in speeds)
     return Frames(
         input_shape=(longest, settings.mels),
-        **{key: getattr(settings, key) for key in KEYS},
-        mean=tuple(train.mean(axis=0, dtype=np.float64).tolist()),
-        std=tuple(deviation.tolist()),
         vocabulary=len(vocabulary(model)),
         tokenizer=base64.b64encode(model).decode(),
+        **measured(train, settings),
     )
 
 
@@ -211,7 +208,7 @@ def utterances(
 ) -> Utterances:
     """Return a part as rows, with the transcripts it is measured against."""
     speeds = list(zip(*found.spectra, strict=True)) if part == "train" else [[one[0] for one in found.spectra]]
-    rows = [filled(told.standardised(many), told.input_shape[0]) for many in speeds]
+    rows = [filled([told.standardised(one) for one in many], told.input_shape[0]) for many in speeds]
     lengths = np.array([[len(one)] for many in speeds for one in many], np.int32)
     y, counts = padded(pieces, most)
     weight = weights(counts) if part == "train" else np.ones(len(y), np.float32)

@@ -18,7 +18,8 @@ from spiral_cli.tasks.transcription_head import NO_FRAME, TranscriptionHead, col
 from spiral_cli.tasks.translation_head import TranslationHead
 
 RNG = np.random.default_rng(0)
-FRAMES = Frames((8, 2), 8000, 2, 0.032, 0.016, 20.0, None, (0.0, 0.0), (1.0, 1.0), 5, "")
+BANDS = {"sample_rate": 8000, "mels": 2, "window": 0.032, "hop": 0.016, "low": 20.0, "high": None}
+FRAMES = Frames(input_shape=(8, 2), **BANDS, mean=(0.0, 0.0), std=(1.0, 1.0), vocabulary=5, tokenizer="")
 PAIRS = PairRows((4, 4), 9, "", "source", "target")
 
 
