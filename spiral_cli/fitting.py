@@ -11,7 +11,6 @@ import tensorflow as tf
 
 from spiral_cli.channels.choice import per_space
 from spiral_cli.channels.graph import Channels, find_channels
-from spiral_cli.distillation.features import pair_layers
 from spiral_cli.errors import UsageError
 from spiral_cli.models.names import fresh_names
 from spiral_cli.models.precision import computing_in
@@ -24,6 +23,7 @@ from spiral_cli.recipe import Recipe
 from spiral_cli.recipe.prune import Prune
 from spiral_cli.tasks.head import Head
 from spiral_cli.tasks.task import Task
+from spiral_cli.training.targets import hints_of
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def fit_student(recipe: Recipe, task: Task, teacher: keras.Model, student: keras
         refuse_unmatched(prune.allocation, [one.name for one in prunable], "prune.allocation")
     sparsity = ends_at(prune, prunable)
     refuse_uncuttable(prune, sparsity)
-    pair_layers(recipe.distill.features, teacher, student)
+    hints_of(task, teacher, student)
     return Fit(head, tuple(prunable), tuple(skipped), sparsity, channels)
 
 

@@ -25,12 +25,12 @@ class Keys:
     """Features to look for, the first that is there counts.
 
     Attributes:
-        image: an encoded image, or raw bytes where `RAW` says their shape.
+        content: a text, an encoded image, or raw bytes where `RAW` says their shape.
         label: a whole number, or text.
         text: the class's name beside a number.
     """
 
-    image: Sequence[str]
+    content: Sequence[str]
     label: Sequence[str]
     text: Sequence[str] = ()
 
@@ -69,9 +69,9 @@ class Example:
         Raises:
             MissingError: there is none, or none that Pillow can read.
         """
-        content = self.value(keys.image)
+        content = self.value(keys.content)
         if not isinstance(content, bytes):
-            raise MissingError(f"{self.name} holds no image under {self.listed(keys.image)}")
+            raise MissingError(f"{self.name} holds no image under {self.listed(keys.content)}")
         return using(lambda: self.opened(content), use, self.name)
 
     def opened(self, content: bytes) -> Image.Image:
@@ -97,16 +97,16 @@ class Example:
             raise MissingError(f"{self.name} holds no label under {self.listed((*keys.label, *keys.text))}")
         return label if isinstance(label, int) else self.text(label)
 
-    def text(self, label: bytes) -> str:
-        """Return ``label`` as text.
+    def text(self, value: bytes) -> str:
+        """Return ``value`` as text.
 
         Raises:
             MissingError: it is no UTF-8.
         """
         try:
-            return label.decode()
+            return value.decode()
         except UnicodeDecodeError as error:
-            raise MissingError(f"{self.name}: the label {label!r} is no UTF-8 text ({error})") from error
+            raise MissingError(f"{self.name}: {value[:40]!r} is no UTF-8 text ({error})") from error
 
     def listed(self, keys: Sequence[str]) -> str:
         """Return ``keys`` and what there is instead, for a message."""

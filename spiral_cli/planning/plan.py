@@ -12,7 +12,6 @@ import keras
 
 from spiral_cli.compress import build_task
 from spiral_cli.data.preprocessing import one_of
-from spiral_cli.distillation.features import pair_layers
 from spiral_cli.evaluate import Evaluator
 from spiral_cli.fitting import fit_student, is_copy, measured, other_sparsity, refuse_unknown_monitor
 from spiral_cli.flops import calls, total_flops
@@ -33,7 +32,7 @@ from spiral_cli.teacher import TrainedTeacher
 from spiral_cli.training.control import Control
 from spiral_cli.training.device import use_device
 from spiral_cli.training.saving import save_model
-from spiral_cli.training.targets import feature_bytes
+from spiral_cli.training.targets import feature_bytes, hints_of
 
 
 def plan(recipe: Recipe, run: RunFolder, *, control: Control, trial: bool = True) -> dict[str, Any]:
@@ -84,7 +83,7 @@ def plan(recipe: Recipe, run: RunFolder, *, control: Control, trial: bool = True
         "teacher": {**facts_of(teacher, shapes), "trained": trained},
         "student": facts_of(student, shapes),
         "rounds": rows_of(rounds, seconds),
-        "targets": {**asdict(kept), "feature_bytes": features(recipe, teacher, student, rows)},
+        "targets": {**asdict(kept), "feature_bytes": features(task, teacher, student, rows)},
         "seconds": None if seconds is None else {**asdict(seconds), "total": seconds.total},
         "uncounted": uncounted,
         "notes": notes(recipe, fit.sparsity, uncounted),
@@ -128,10 +127,11 @@ def found_or_new(recipe: Recipe, task: Task, run: RunFolder) -> tuple[keras.Mode
     return task.build_model(recipe.teacher.model_copy(update=update)), recipe.teacher.epochs == 0
 
 
-def features(recipe: Recipe, teacher: keras.Model, student: keras.Model, rows: int) -> int:
+def features(task: Task, teacher: keras.Model, student: keras.Model, rows: int) -> int:
     """Return the bytes of the teacher's cached features; 0 where it runs in every step instead."""
-    size = feature_bytes(pair_layers(recipe.distill.features, teacher, student), rows)
-    cached = recipe.distill.targets == "cached" and size <= recipe.distill.memory_gb * 1e9
+    distill = task.recipe.distill
+    size = feature_bytes(hints_of(task, teacher, student), rows)
+    cached = distill.targets == "cached" and size <= distill.memory_gb * 1e9
     return size if cached else 0
 
 

@@ -29,6 +29,7 @@ from spiral_cli.training.build import make_stage, teacher_program
 from spiral_cli.training.control import Control
 from spiral_cli.training.loop import Stage, next_length
 from spiral_cli.training.program import Program
+from spiral_cli.training.targets import real_places
 from spiral_cli.turn import make_cut, round_stage
 
 SECONDS, MOST_SECONDS = 1.5, 20.0  # of steps, once they are compiled: enough, and where even the fewest end
@@ -229,6 +230,7 @@ def stand_ins(bench: Workbench, footprint: Footprint) -> dict[str, np.ndarray]:
         if footprint.kept:
             targets[REST] = np.memmap(folder / "rest.bin", np.float16, "w+", shape=shape[:-1])
     hints = bench.program.objective.hints
+    targets.update(real_places(hints, bench.task.train_lengths, rows))
     targets.update({f"energy/{i}": np.asarray(1.0, np.float32) for i in range(len(hints))})
     if hints and not bench.program.online:
         targets.update({f"feature/{i}": np.zeros((rows, *h.teacher_shape), np.float32) for i, h in enumerate(hints)})

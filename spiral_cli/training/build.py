@@ -11,10 +11,9 @@ import tensorflow as tf
 from spiral_cli import registry
 from spiral_cli.channels.graph import Channels
 from spiral_cli.data.pipeline import in_memory
-from spiral_cli.distillation.features import pair_layers
 from spiral_cli.pruning.prunable import Prunable
 from spiral_cli.recipe.prune import Pressure as PressureSettings
-from spiral_cli.recipe.schema import Distill, Recipe, Teacher, Train
+from spiral_cli.recipe.schema import Recipe, Teacher, Train
 from spiral_cli.tasks.head import Head
 from spiral_cli.tasks.task import Task
 from spiral_cli.training.arrays import TrainingData
@@ -26,7 +25,7 @@ from spiral_cli.training.optimizers import make_optimizer
 from spiral_cli.training.plan import learning_rates, steps_per_epoch
 from spiral_cli.training.program import Pressure, Program
 from spiral_cli.training.replicated import ReplicatedProgram
-from spiral_cli.training.targets import feature_bytes, online_features, online_logits, together
+from spiral_cli.training.targets import feature_bytes, hints_of, online_features, online_logits, together
 
 
 def training_data(task: Task, head: Head) -> TrainingData:
@@ -113,7 +112,7 @@ def student_program(
     What the teacher says is cached, unless the recipe asks for it in every step, or its features
     would take too much memory.
     """
-    objective = student_objective(recipe.distill, head, teacher, student, recipe.train.label_smoothing)
+    objective = student_objective(task, head, teacher, student)
     asked = recipe.distill.targets == "online"
     parts = [online_logits(teacher, teacher_head, recipe.precision)] if asked else []
     rows = task.views * len(task.dataset.train.y)
@@ -156,19 +155,18 @@ def pressure_on_groups(
     return GroupPressure(channels, [index[id(one.variable)] for one in prunable])
 
 
-def student_objective(
-    distill: Distill, head: Head, teacher: keras.Model, student: keras.Model, smoothing: float = 0.0
-) -> Objective:
+def student_objective(task: Task, head: Head, teacher: keras.Model, student: keras.Model) -> Objective:
     """Return what the student minimises.
 
     Raises:
         UsageError: a layer named under ``distill.features`` does not fit.
     """
+    distill = task.recipe.distill
     return Objective(
         head,
         registry.losses.get(distill.loss),
         distill.alpha,
         distill.temperature,
-        pair_layers(distill.features, teacher, student),
-        smoothing,
+        hints_of(task, teacher, student),
+        task.recipe.train.label_smoothing,
     )

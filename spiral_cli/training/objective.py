@@ -51,8 +51,8 @@ class Objective:
         Args:
             outputs: the student's output, then its features in the order of ``hints``.
             y: labels as `Head.task_loss` reads them.
-            targets: ``logits`` (batch, outputs) or what `topk.largest` left of them, ``feature/i`` and
-                scalar ``energy/i`` for hint i.
+            targets: ``logits`` (batch, outputs) or what `topk.largest` left of them, ``feature/i``,
+                scalar ``energy/i`` and, where lengths are open, ``places/i`` for hint i.
             projections: one matrix for every hint that is ``projected``, in order.
         """
         logits = self.head.logits(outputs[0])
@@ -71,7 +71,8 @@ class Objective:
             feature = tf.zeros_like(task)
             for i, (hint, output) in enumerate(zip(self.hints, outputs[1:], strict=True)):
                 projection = next(waiting) if hint.projected else None
-                loss = hint_loss(output, targets[f"feature/{i}"], projection, targets[f"energy/{i}"])
+                taught, energy = targets[f"feature/{i}"], targets[f"energy/{i}"]
+                loss = hint_loss(output, taught, projection, energy, targets.get(f"places/{i}"))
                 feature += hint.weight * loss
             total += feature
             terms.append(feature)

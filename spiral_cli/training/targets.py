@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from spiral_cli.data import Preprocessing
 from spiral_cli.data.pipeline import Inputs, first
-from spiral_cli.distillation.features import Hint, with_features
+from spiral_cli.distillation.features import Hint, pair_layers, with_features
+from spiral_cli.distillation.places import Sample
 from spiral_cli.models.precision import computing_in
 from spiral_cli.tasks.head import Head
 from spiral_cli.tasks.task import Task
@@ -18,6 +19,12 @@ from spiral_cli.training.predict import Predictor
 from spiral_cli.training.program import Online
 
 ENERGY_SAMPLE = 1024
+
+
+def hints_of(task: Task, teacher: keras.Model, student: keras.Model) -> tuple[Hint, ...]:
+    """Return the pairs of layers that a task's recipe names; raises what `pair_layers` does."""
+    sample = Sample(first(task.train_inputs, 1), task.preprocessing, task.train_lengths is not None)
+    return pair_layers(task.recipe.distill.features, teacher, student, sample)
 
 
 def feature_bytes(hints: Sequence[Hint], rows: int) -> int:
@@ -38,8 +45,24 @@ def feature_targets(teacher: keras.Model, hints: Sequence[Hint], task: Task, onl
     """Return the energies of the teacher's features, and the features of all training rows unless asked ``online``."""
     if not hints:
         return {}
-    scale = energies(teacher, hints, task.train_inputs, task.preprocessing)
-    return scale if online else {**cached_features(teacher, hints, task.train_inputs, task.preprocessing), **scale}
+    x, preprocessing = task.train_inputs, task.preprocessing
+    places = real_places(hints, task.train_lengths, len(x))
+    beside = {**energies(teacher, hints, x, preprocessing, places), **places}
+    return beside if online else {**cached_features(teacher, hints, x, preprocessing), **beside}
+
+
+def real_places(hints: Sequence[Hint], lengths: np.ndarray | None, rows: int) -> dict[str, np.ndarray]:
+    """Return ``places/i`` (rows,) int32, how many are no padding, for each hint whose length is open.
+
+    Args:
+        hints: pairs of layers.
+        lengths: (n, parts) of the rows, or of those of one view.
+        rows: how many there are.
+    """
+    if lengths is None:
+        return {}
+    each = np.resize(lengths, (rows, lengths.shape[1]))  # of every view
+    return {f"places/{i}": hint.places.real(each) for i, hint in enumerate(hints) if hint.places is not None}
 
 
 def online_features(teacher: keras.Model, hints: Sequence[Hint], precision: str = "float32") -> Online:
@@ -71,9 +94,21 @@ def together(parts: Sequence[Online]) -> Online | None:
 
 
 def energies(
-    teacher: keras.Model, hints: Sequence[Hint], x: Inputs, preprocessing: Preprocessing
+    teacher: keras.Model,
+    hints: Sequence[Hint],
+    x: Inputs,
+    preprocessing: Preprocessing,
+    places: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Return scalar ``energy/i``: the mean square of the teacher's feature i over the first rows of ``x``."""
+    """Return scalar ``energy/i``: the mean square of the teacher's feature i over the first rows of ``x``.
+
+    Padding does not count; ``places`` from `real_places` tell it.
+    """
     sample = cached_features(teacher, hints, first(x, ENERGY_SAMPLE), preprocessing)
-    means = [np.mean(np.square(sample[f"feature/{i}"]), dtype=np.float64) for i in range(len(hints))]
+    means = []
+    for i in range(len(hints)):
+        feature, real = sample[f"feature/{i}"], (places or {}).get(f"places/{i}")
+        if real is not None:
+            feature = feature[np.arange(feature.shape[1]) < real[: len(feature), None]]  # (places, …)
+        means.append(np.mean(np.square(feature), dtype=np.float64))
     return {f"energy/{i}": np.asarray(mean + 1e-12, np.float32) for i, mean in enumerate(means)}

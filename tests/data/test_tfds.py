@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from record_files import CLASSES, DICT, FEATURES, IMAGE, LABEL, TEXT, encoded, e
 
 from spiral_cli.data import load_dataset
 from spiral_cli.data.stream import Stream
+from spiral_cli.data.texts import load_texts
 from spiral_cli.errors import MissingError
 from spiral_cli.recipe.data import Data
 from spiral_cli.registry import datasets
@@ -155,3 +157,25 @@ def test_shards_must_be_there_and_whole(version):
     info = json.loads((version / "dataset_info.json").read_text())
     (version / "dataset_info.json").write_text(json.dumps({**info, "splits": [{"name": "train"}]}))
     refused(version, "names no shard of train")
+
+
+def test_texts_are_those_prepared_and_empty_ones_are_counted(tmp_path):
+    words = [f"wörds of {y}" for y in Y]
+    rows = [example(text=word, label=int(y)) for word, y in zip(words, Y, strict=True)]
+    version = tmp_path / "reviews" / "plain_text" / "1.0.0"
+    items = [{"featureKey": "text"}, {"featureKey": "label"}]
+    splits = {"train": [rows[:13], rows[13:]], "test": [[*rows[:4], example(text="", label=1)]]}
+    write_prepared(version, splits, supervisedKeys={"tuple": {"items": items}})
+    write_features(version, {"label": LABEL, "text": TEXT})
+    settings = Data(format="tfds_text", path=str(version.parent))
+    raw = datasets.get("tfds_text")(settings)
+    assert raw.train.x.tolist() == words and raw.test.x.tolist() == [*words[:4], ""]
+    np.testing.assert_array_equal(raw.train.y, Y)
+    assert raw.classes == CLASSES
+    if find_spec("sentencepiece"):
+        assert "1 of 5 test texts are empty and left out" in load_texts(settings, 0).notes
+    refused(version, "exactly one feature must be of class Image")
+    write_prepared(version, {"train": [[example(text=b"\xff", label=0)]]}, supervisedKeys={"tuple": {"items": items}})
+    write_features(version, {"label": LABEL, "text": TEXT})
+    with pytest.raises(MissingError, match=r"record 0: b'\\xff' is no UTF-8 text"):
+        datasets.get("tfds_text")(settings)

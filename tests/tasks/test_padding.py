@@ -7,11 +7,8 @@ import numpy as np
 import pytest
 
 from spiral_cli import registry
-from spiral_cli.distillation.features import pair_layers
-from spiral_cli.errors import UsageError
 from spiral_cli.models.encoder_decoder import take_apart
 from spiral_cli.models.graph import stock
-from spiral_cli.recipe.schema import Feature
 
 RNG = np.random.default_rng(0)
 
@@ -88,11 +85,3 @@ def test_models_are_made_of_keras_own_layers_and_load_as_they_were(name, argumen
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     for one, other in zip(model.weights, loaded.weights, strict=True):
         np.testing.assert_array_equal(one, other)
-
-
-def test_features_of_open_length_are_refused_and_pooled_ones_taken():
-    model = built("text_cnn", (24,), 5, 50)
-    (hint,) = pair_layers([Feature(teacher="features", student="features")], model, model)
-    assert hint.teacher_shape == (300,)
-    with pytest.raises(UsageError, match=r"teacher layer 'conv_3' gives .*whose length is open"):
-        pair_layers([Feature(teacher="conv_3", student="conv_3")], model, model)

@@ -18,6 +18,7 @@ from spiral_cli.recipe import load_recipe
 from spiral_cli.run import RunFolder
 from spiral_cli.training.control import Control
 
+DECODED = {"teacher": "decoded", "student": "decoded", "weight": 0.1}
 PRUNE = {"schedule": {"kind": "one_shot", "final_sparsity": 0.6}}
 
 
@@ -36,7 +37,6 @@ def told(folder: Path, model: Path, *inputs: str) -> list[str]:
 def sound(report: dict[str, Any], kinds: int, sparsity: float = 0.55) -> None:
     """Check what holds of every finished run."""
     assert report["status"] == "ok" and report["selected"]["sparsity"] >= sparsity
-    report["monitor"]
     assert len(report["artifacts"]) == kinds
     for one in report["artifacts"]:
         assert one["status"] == "ok", one["reason"]
@@ -90,7 +90,7 @@ def test_translations(tmp_path, sequence):
         },
         teacher={"builder": "toymodels:translator", "epochs": 12, "batch_size": 32, "learning_rate": 0.005},
         train={"epochs": 6, "batch_size": 32},
-        distill={"sequence": sequence, "beams": 2 if sequence else 1},
+        distill={"sequence": sequence, "beams": 2 if sequence else 1, "features": [DECODED] if sequence else []},
         guard={"max_drop": 10.0},
         export=["keras", "litert", "onnx"],
     )

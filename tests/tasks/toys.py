@@ -23,7 +23,7 @@ def recogniser(input_shape, outputs):
     frames = keras.Input((None, input_shape[1]))
     x, real = halved(frames, heard(frames), 32, "conv")
     mask = keras.ops.squeeze(keras.ops.greater(real, 0.5), -1)
-    x = layers.Bidirectional(layers.GRU(24, return_sequences=True))(x, mask=mask)
+    x = layers.Bidirectional(layers.GRU(24, return_sequences=True), name="heard")(x, mask=mask)
     return keras.Model(frames, spelled(x, real, outputs))
 
 
@@ -33,11 +33,11 @@ def translator(lengths, vocabulary):
     real = keras.ops.expand_dims(keras.ops.not_equal(source, 0), 1)
     x = layers.Add()([embedding(source), layers.Embedding(lengths[0], 32)(positions(source))])
     x = layers.Add()([x, layers.MultiHeadAttention(2, 16)(x, x, attention_mask=real)])
-    memory = layers.LayerNormalization()(layers.Add()([x, layers.Dense(32, activation="relu")(x)]))
+    memory = layers.LayerNormalization(name="memory")(layers.Add()([x, layers.Dense(32, activation="relu")(x)]))
     y = layers.Add()([embedding(target), layers.Embedding(lengths[1], 32)(positions(target))])
     y = layers.Add()([y, layers.MultiHeadAttention(2, 16)(y, y, attention_mask=earlier(target))])
     y = layers.Add()([y, layers.MultiHeadAttention(2, 16)(y, memory, attention_mask=real)])
-    y = layers.LayerNormalization()(layers.Add()([y, layers.Dense(32, activation="relu")(y)]))
+    y = layers.LayerNormalization(name="decoded")(layers.Add()([y, layers.Dense(32, activation="relu")(y)]))
     return keras.Model([source, target], layers.Dense(vocabulary)(y))
 """
 

@@ -15,6 +15,7 @@ from small_models import LOGITS, PREPROCESSING, WEIGHT, N, X, Y, half_masks, sma
 from spiral_cli.data.stream import Stream
 from spiral_cli.distillation.features import pair_layers
 from spiral_cli.distillation.losses.kl import kl
+from spiral_cli.distillation.places import Sample
 from spiral_cli.pruning.pressure import l1
 from spiral_cli.pruning.prunable import find_prunable
 from spiral_cli.recipe.schema import Feature
@@ -46,7 +47,7 @@ def make(case: dict) -> Program:
     student = small_model(normalised=case.get("normalised", True))
     teacher = small_model(width=5, seed=9)
     pairs = [Feature(teacher="hidden", student="hidden", weight=0.5)] if case.get("features") else []
-    hints = pair_layers(pairs, teacher, student)
+    hints = pair_layers(pairs, teacher, student, Sample(X[:1], PREPROCESSING, padded=False))
     x = Stream(lambda row: X[row], np.arange(N), (6, 6, 1), "") if case.get("stream") else tf.constant(X)
     precision = case.get("precision", "float32")
     program = program_class()(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
@@ -10,14 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spiral_cli.data.tokens import LENGTH_STEP, TokenRows, cut_lengths
+from spiral_cli.distillation.features import pair_layers
 from spiral_cli.distillation.losses.kl import kl
+from spiral_cli.distillation.places import Sample
 from spiral_cli.pruning.prunable import find_prunable
+from spiral_cli.recipe.schema import Feature
 from spiral_cli.tasks.classification import Head
 from spiral_cli.training.arrays import TrainingData
 from spiral_cli.training.objective import Objective
 from spiral_cli.training.optimizers import make_optimizer
 from spiral_cli.training.plan import WINDOW, epoch_rows
 from spiral_cli.training.program import Program
+from spiral_cli.training.targets import feature_targets, online_features
 
 layers = keras.layers
 
@@ -48,7 +54,7 @@ def test_cuts_hold_every_row_and_take_few_values():
     assert LENGTH_STEP == 8 and found.dtype == np.int32
 
 
-def program(lengths: np.ndarray | None, jit: bool = False) -> tuple[Program, np.ndarray]:
+def program(lengths: np.ndarray | None, jit: bool = False, features: str = "none") -> tuple[Program, np.ndarray]:
     rng = np.random.default_rng(2)
     x = rng.integers(1, 30, (40, 24)).astype(np.int32)
     held = rng.integers(1, 25, (40, 1)).astype(np.int32)
@@ -56,8 +62,8 @@ def program(lengths: np.ndarray | None, jit: bool = False) -> tuple[Program, np.
     keras.utils.set_random_seed(3)
     tokens = keras.Input((None,), dtype="int32")
     real = keras.ops.not_equal(tokens, 0)
-    y = layers.Embedding(30, 8)(tokens)
-    y = layers.MultiHeadAttention(2, 4)(y, y, attention_mask=keras.ops.expand_dims(real, 1))
+    y = layers.Embedding(30, 8, name="embedded")(tokens)
+    y = layers.MultiHeadAttention(2, 4, name="attended")(y, y, attention_mask=keras.ops.expand_dims(real, 1))
     y = layers.GlobalAveragePooling1D()(y, mask=real)
     model = keras.Model(tokens, layers.Dense(3)(y))
     data = TrainingData(
@@ -67,15 +73,24 @@ def program(lengths: np.ndarray | None, jit: bool = False) -> tuple[Program, np.
         TokenRows((24,), ("a", "b", "c"), 30, ""),
         held if lengths is None else lengths,
     )
+    hints, online, targets = (), None, {"logits": rng.normal(size=(40, 3)).astype(np.float32)}
+    if features != "none":
+        teacher = keras.models.clone_model(model)
+        sample = Sample(x[:1], data.preprocessing, padded=True)
+        hints = pair_layers([Feature(teacher="attended", student="attended", weight=2.0)], teacher, model, sample)
+        online = online_features(teacher, hints) if features == "online" else None
+        task = SimpleNamespace(train_inputs=x, train_lengths=held, preprocessing=data.preprocessing)
+        targets |= feature_targets(teacher, hints, task, online is not None)
     made = Program(
         model,
         data,
-        Objective(Head(True, False), kl, 0.5, 2.0),
+        Objective(Head(True, False), kl, 0.5, 2.0, hints),
         make_optimizer("adam", 0.0),
         prunable=find_prunable(model)[0],
+        online=online,
         jit=jit,
     )
-    made.set_targets({"logits": rng.normal(size=(40, 3)).astype(np.float32)})
+    made.set_targets(targets)
     return made, held
 
 
@@ -87,10 +102,10 @@ def train(made: Program, epochs: int) -> list[np.ndarray]:
     return [variable.numpy() for variable in made.model.trainable_variables]
 
 
-@pytest.mark.parametrize("jit", [False, True])
-def test_cut_rows_train_as_whole_ones_in_one_trace(jit):
-    cut, _ = program(None, jit)
-    whole, _ = program(np.full((40, 1), 24, np.int32), jit)
+@pytest.mark.parametrize(("jit", "features"), [(True, "none"), (False, "none"), (False, "cached"), (False, "online")])
+def test_cut_rows_train_as_whole_ones_in_one_trace(jit, features):
+    cut, _ = program(None, jit, features)
+    whole, _ = program(np.full((40, 1), 24, np.int32), jit, features)
     for one, other in zip(train(cut, 3), train(whole, 3), strict=True):
         np.testing.assert_allclose(one, other, atol=2e-5)
     assert cut._chunk.experimental_get_tracing_count() == 1

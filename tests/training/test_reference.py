@@ -14,6 +14,7 @@ from spiral_cli.data.augmentation import augmenter
 from spiral_cli.data.pipeline import Views, materialised
 from spiral_cli.distillation.features import pair_layers
 from spiral_cli.distillation.losses.kl import kl
+from spiral_cli.distillation.places import Sample
 from spiral_cli.models.precision import computing_in
 from spiral_cli.pruning.pressure import l1
 from spiral_cli.pruning.prunable import find_prunable
@@ -104,7 +105,9 @@ def test_twenty_compiled_steps_equal_plain_eager_ones(way):
         small_model(normalised=way["normalised"], precision=p, net=way["net"]) for p in ("float32", precision)
     )
     pairs = [Feature(teacher="hidden", student="hidden", weight=0.5), Feature(teacher="conv", student="conv")]
-    hints = pair_layers(pairs if way["features"] != "none" else [], teacher, fast)
+    hints = pair_layers(
+        pairs if way["features"] != "none" else [], teacher, fast, Sample(X[:1], PREPROCESSING, padded=False)
+    )
     objective = Objective(Head(exclusive=True, probabilities=False), kl, 0.7 if way["kd"] else 0.0, 3.0, hints)
     views = VIEWS if way["augmented"] else 1
     inputs = Views(X, views, augmenter([{"translate": 0.2}], X, 0, "0-1")) if way["augmented"] else X

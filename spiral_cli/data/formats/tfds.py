@@ -31,7 +31,7 @@ class Source:
     Attributes:
         folder: of the version.
         info: its dataset_info.json.
-        keys: the features of image and label.
+        keys: the features of image or text, and label.
         classes: their names, where a file lists them.
         count: how many there are, where features.json says it.
     """
@@ -46,24 +46,37 @@ class Source:
 @datasets.register("tfds", needs=("path",), streams=True)
 def tfds(settings: Data) -> Raw:
     """A version folder that tensorflow-datasets has prepared as TFRecord, such as cifar10/3.0.2."""
+    parts, classes = read_parts(settings, "Image", settings.image_size is None or settings.channels is None)
+    return raw_from_shards(parts, settings, classes)
+
+
+def read_parts(settings: Data, kind: str, looking: bool) -> tuple[dict[str, Shards], tuple[str, ...] | None]:
+    """Return the index of every part there is, and the names of the classes where a file lists them.
+
+    Args:
+        settings: the recipe's.
+        kind: class of the feature that is classified.
+        looking: look at the images' heads, too.
+
+    Raises:
+        MissingError: a version cannot be used, or they do not fit each other.
+    """
     root = root_path(settings)
-    own = {part: open_source(path) for part, path in own_paths(settings).items()}
-    sources = ({part: open_source(root) for part in PARTS} if root else {}) | own
+    own = {part: open_source(path, kind) for part, path in own_paths(settings).items()}
+    sources = ({part: open_source(root, kind) for part in PARTS} if root else {}) | own
     classes = next(iter(sources.values())).classes
     for part, source in sources.items():
         if source.classes != classes:
             raise MissingError(f"data.{part}: {source.folder} has other classes than the rest, or another order")
-    looking = settings.image_size is None or settings.channels is None
     parts = {part: read_part(part, source, looking) for part, source in sources.items()}
-    found = {part: shards for part, shards in parts.items() if shards is not None}
-    return raw_from_shards(found, settings, classes)
+    return {part: shards for part, shards in parts.items() if shards is not None}, classes
 
 
-def open_source(path: Path) -> Source:
+def open_source(path: Path, kind: str) -> Source:
     """Return what the files of a prepared version say of it.
 
     Raises:
-        MissingError: there is none, it is no TFRecord, or it has not one image and one class.
+        MissingError: there is none, it is no TFRecord, or it has not one feature of class ``kind`` and one class.
     """
     folder = version_folder(path)
     info = read_json(folder / INFO)
@@ -71,17 +84,15 @@ def open_source(path: Path) -> Source:
     if written != "tfrecord":
         raise MissingError(f"{folder} was prepared as {written}; allowed is tfrecord: {PREPARE}")
     known = {name: (kind, facts) for name, kind, facts in features(read_json(folder / FEATURES))}
-    image = choose("Image", known, info, folder)
+    content = choose(kind, known, info, folder)
     label = choose("ClassLabel", known, info, folder)
-    if known[image][1].get("dtype", "uint8") not in ("uint8", "uint16"):
-        raise MissingError(
-            f"{folder}: images of type {known[image][1]['dtype']} cannot be read; allowed are uint8 and uint16"
-        )
+    if kind == "Image" and (dtype := known[content][1].get("dtype", "uint8")) not in ("uint8", "uint16"):
+        raise MissingError(f"{folder}: images of type {dtype} cannot be read; allowed are uint8 and uint16")
     names = folder / f"{label.replace('/', '-')}.labels.txt"
     classes = read_classes(names) if names.is_file() else None
     facts = known[label][1]
     count = len(classes) if classes else int(facts.get("numClasses") or facts.get("num_classes") or 0)
-    return Source(folder, info, Keys([image], [label]), classes, count or None)
+    return Source(folder, info, Keys([content], [label]), classes, count or None)
 
 
 def version_folder(path: Path) -> Path:
