@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 
-def depthwise(x: Any, size: tuple[int, int], name: str, dilation: tuple[int, int] = (1, 1)) -> Any:
+def depthwise(x: Any, size: tuple[int, int], name: str, *, stride: int = 1, dilation: tuple[int, int] = (1, 1)) -> Any:
     """Filter each channel of x (batch, height, width, channels) by a kernel of its own, then normalise.
 
     A filter sees the ``size`` values of one channel. Keras' ``he_normal`` counts those of all channels, so that
@@ -16,6 +16,7 @@ def depthwise(x: Any, size: tuple[int, int], name: str, dilation: tuple[int, int
     """
     x = keras.layers.DepthwiseConv2D(
         size,
+        stride,
         padding="same",
         dilation_rate=dilation,
         use_bias=False,

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from spiral_cli.models.depthwise import depthwise
 from spiral_cli.registry import models
 
 BLOCKS = ((32, 1), (64, 2), (64, 1), (128, 2), (128, 1))  # (channels, stride)
@@ -34,10 +35,7 @@ def mobilenet_small(input_shape: tuple[int, int, int], outputs: int) -> keras.Mo
 
 def separable(x: Any, channels: int, stride: int, name: str) -> Any:
     """Filter each channel by 3x3, then mix channels by 1x1: (batch, h / stride, w / stride, channels)."""
-    x = keras.layers.DepthwiseConv2D(
-        3, stride, padding="same", use_bias=False, depthwise_initializer="he_normal", name=f"{name}_depthwise"
-    )(x)
-    x = activated(x, f"{name}_depthwise")
+    x = keras.layers.ReLU(name=f"{name}_depthwise_relu")(depthwise(x, (3, 3), f"{name}_depthwise", stride=stride))
     x = keras.layers.Conv2D(channels, 1, use_bias=False, kernel_initializer="he_normal", name=f"{name}_pointwise")(x)
     return activated(x, f"{name}_pointwise")
 

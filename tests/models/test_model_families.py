@@ -79,6 +79,12 @@ def test_resnet_starts_as_he_et_al_2015():
     assert kernel.std() == pytest.approx(np.sqrt(2 / (9 * 64)), rel=0.02)
 
 
+@pytest.mark.parametrize(("name", "layer"), [("mobilenet_small", "block5_depthwise"), ("ds_cnn", "block4_depthwise")])
+def test_a_filter_of_one_channel_starts_by_the_values_it_sees(name, layer):
+    kernel = models.get(name)((32, 32, 1), 10).get_layer(layer).kernel.numpy()
+    assert kernel.std() == pytest.approx(np.sqrt(2 / 9), rel=0.1)
+
+
 def test_an_application_by_name_in_any_case():
     model = application("mobilenetv2", (32, 32, 3), 5)
     assert model.layers[-1].name == "logits" and model.output.shape == (None, 5)

@@ -150,3 +150,13 @@ def test_two_workers_come_to_the_losses_of_one(place):
     for ours, theirs in zip(two, one, strict=True):
         for name, loss in theirs["losses"].items():
             assert ours["losses"][name] == pytest.approx(loss, rel=1e-2), name
+
+
+def test_channels_leave_and_the_smaller_model_learns_on(place):
+    import keras
+
+    narrow = ("--set", "prune.granularity=channel", "--set", "prune.schedule.final_sparsity=0.3")
+    ended(spiral(place, "--run", "narrow", "--teacher-from", "one", *narrow))
+    whole, smaller = (keras.saving.load_model(place / run / "student.keras") for run in ("one", "narrow"))
+    assert smaller.count_params() < 0.85 * whole.count_params()
+    assert report(place / "narrow")["selected"]["sparsity"] > 0.2
