@@ -1,4 +1,4 @@
-"""What the models of utterances share: where frames are padding, halving of time, what is said behind the end."""
+"""What the models of utterances share: which frames are padding and where they are, halving of time, the end."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 layers = keras.layers
+SLOWEST = 1e4  # of the waves that tell places, relative to the fastest
 NO_FRAME = 1e4  # larger than logits: frames of padding say blank
 
 
@@ -31,6 +32,23 @@ def halved(x: keras.KerasTensor, real: keras.KerasTensor, filters: int, name: st
     x = layers.Activation("relu", name=f"{name}_relu")(x)
     real = real[:, ::2]
     return layers.Multiply(name=f"{name}_real")([x, real]), real
+
+
+def waves(places: keras.KerasTensor, width: int) -> keras.KerasTensor:
+    """Return what tells places (batch, frames) apart, however many there are: sines (Vaswani et al. 2017).
+
+    Args:
+        places: counted from 0.
+        width: waves, half of them sines and half cosines, of periods from 2 pi to `SLOWEST` times as long.
+
+    Returns:
+        (batch, frames, width) float32.
+    """
+    half = -(-width // 2)
+    rates = SLOWEST ** -(np.arange(half) / half)
+    rates, phases = np.tile(rates, 2)[:width], np.repeat([0.0, np.pi / 2], half)[:width]
+    angles = keras.ops.expand_dims(keras.ops.cast(places, "float32"), -1) * rates.astype(np.float32)
+    return keras.ops.sin(angles + phases.astype(np.float32))
 
 
 def spelled(x: keras.KerasTensor, real: keras.KerasTensor, outputs: int) -> keras.KerasTensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from spiral_cli.models.speech import halved, heard, spelled
+from spiral_cli.models.speech import halved, heard, spelled, waves
 from spiral_cli.models.texts import positions
 from spiral_cli.registry import models
 
@@ -16,10 +16,11 @@ WIDTH, HEADS, BLOCKS, KERNEL, DROPOUT = 144, 4, 4, 15, 0.1
 def speech_conformer(input_shape: tuple[int, int], outputs: int) -> keras.Model:
     """Four Conformer blocks of 144 behind two convolutions that halve time (Gulati et al. 2020), layers normalised.
 
-    Layer normalisation stands where the paper has batch normalisation, which padding would disturb.
+    Layer normalisation stands where the paper has batch normalisation, which padding would disturb. Places are told
+    by sines through a dense layer, as every length has them and the layer's outputs may be cut with all others.
 
     Args:
-        input_shape: (frames, mels), the longest row that has positions.
+        input_shape: (frames, mels); rows of any length are taken.
         outputs: the blank and the pieces.
 
     Returns:
@@ -31,7 +32,7 @@ def speech_conformer(input_shape: tuple[int, int], outputs: int) -> keras.Model:
     x, real = halved(x, real, WIDTH, "conv_1")
     x, real = halved(x, real, WIDTH, "conv_2")  # (B, T/4, 144)
     places = positions(keras.ops.cast(keras.ops.squeeze(real, -1), "int32"))
-    x = layers.Add(name="placed")([x, layers.Embedding(-(-input_shape[0] // 4) + 1, WIDTH, name="position")(places)])
+    x = layers.Add(name="placed")([x, layers.Dense(WIDTH, use_bias=False, name="position")(waves(places, WIDTH))])
     x = layers.Dropout(DROPOUT, name="dropout")(x)
     seen = keras.ops.expand_dims(keras.ops.greater(keras.ops.squeeze(real, -1), 0.5), 1)  # (B, 1, T/4)
     for block in range(1, BLOCKS + 1):

@@ -9,6 +9,7 @@ import pytest
 from spiral_cli import registry
 from spiral_cli.models.encoder_decoder import take_apart
 from spiral_cli.models.graph import stock
+from spiral_cli.models.speech import waves
 
 RNG = np.random.default_rng(0)
 
@@ -16,9 +17,9 @@ RNG = np.random.default_rng(0)
 def built(name: str, *arguments) -> keras.Model:
     """Return a model whose weights are all away from what they start as."""
     keras.utils.set_random_seed(1)
-    model = registry.models.get(name)(*arguments)
+    model, rng = registry.models.get(name)(*arguments), np.random.default_rng(1)
     for variable in model.trainable_variables:
-        variable.assign(variable + RNG.normal(0, 0.05, variable.shape).astype(np.float32))
+        variable.assign(variable + rng.normal(0, 0.05, variable.shape).astype(np.float32))
     return model
 
 
@@ -42,6 +43,22 @@ def test_an_utterance_says_the_same_whatever_fills_its_row(name, length):
     np.testing.assert_allclose(filled[:, : alone.shape[1]], alone, atol=2e-5)
     assert (filled[:, alone.shape[1] :].argmax(-1) == 0).all()  # blank, and so sure of it that it counts as padding
     assert (filled[:, alone.shape[1] :, 0] > 5000).all()
+
+
+def test_an_utterance_may_be_longer_than_any_a_model_was_built_for():
+    model = built("speech_conformer", (40, 8), 7)
+    frames = RNG.normal(size=(1, 60, 8)).astype(np.float32)
+    said = model(frames).numpy()
+    assert said.shape == (1, 15, 7) and np.isfinite(said).all()
+
+
+@pytest.mark.parametrize("width", [4, 5])
+def test_waves_tell_every_place_apart(width):
+    found = waves(keras.ops.expand_dims(keras.ops.arange(2000), 0), width).numpy()[0]
+    rates = [1.0, 1e-2] if width == 4 else [1.0, 1e4 ** (-1 / 3), 1e4 ** (-2 / 3)]
+    angles = np.arange(2000)[:, None] * np.array(rates)
+    np.testing.assert_allclose(found, np.concatenate([np.sin(angles), np.cos(angles)], axis=1)[:, :width], atol=2e-4)
+    assert np.linalg.norm(found[1:] - found[:-1], axis=1).min() > 0.01
 
 
 def test_a_translation_is_the_same_whatever_fills_its_rows_and_hears_no_later_piece():
