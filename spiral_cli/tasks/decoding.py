@@ -16,8 +16,9 @@ Step = Callable[
 def beam_search(step: Step, count: int, first: int, most: int, width: int = 1, penalty: float = 1.0) -> np.ndarray:
     """Return the best sequence of each of ``count`` examples that the search finds.
 
-    Of every example the ``width`` likeliest beginnings are gone on with; among those that ended the one with
-    the largest log-probability by length^penalty is taken (Wu et al. 2016). With a width of 1 it is greedy.
+    Of every example the ``width`` likeliest beginnings are gone on with; among all that ended on the way the one with
+    the largest log-probability by length^penalty is taken (Wu et al. 2016), and the likeliest beginning only where
+    none did: what repeats itself for ever is likely piece by piece. With a width of 1 the search is greedy.
 
     Args:
         step: gives the log-probabilities of the next piece after each beginning.
@@ -36,6 +37,7 @@ def beam_search(step: Step, count: int, first: int, most: int, width: int = 1, p
     scores[:, 0] = 0.0  # all beginnings are the same one
     ended = np.zeros((count, width), bool)
     owners = np.repeat(np.arange(count), width).reshape(count, width)
+    worth, answers = np.full(count, -np.inf), np.zeros((count, most + 1), np.int32)  # of the best that ended
     for place in range(1, most + 1):
         going = ~ended & np.isfinite(scores)
         if not going.any():
@@ -51,7 +53,12 @@ def beam_search(step: Step, count: int, first: int, most: int, width: int = 1, p
         said = np.take_along_axis(said, beams[..., None], axis=1)
         ended = np.take_along_axis(ended, beams, axis=1)
         said[:, :, place] = np.where(ended, PAD, pieces)
-        ended |= pieces == END
-    lengths = np.maximum(np.count_nonzero(said[:, :, 1:] != PAD, axis=2), 1)
-    chosen = (scores / lengths**penalty).argmax(axis=1)
-    return said[np.arange(count), chosen, 1:]
+        ends = ~ended & (pieces == END)
+        ended |= ends
+        values = np.where(ends, scores / place**penalty, -np.inf)
+        better = np.flatnonzero(values.max(axis=1) > worth)
+        worth[better] = values[better].max(axis=1)
+        answers[better] = said[better, values[better].argmax(axis=1)]
+    unended = np.flatnonzero(np.isneginf(worth))
+    answers[unended] = said[unended, scores[unended].argmax(axis=1)]
+    return answers[:, 1:]

@@ -32,7 +32,7 @@ def chances(seed: int):
 
 
 def everything(of, owner: int, penalty: float) -> list[tuple[float, list[int]]]:
-    """Return all sequences with what they are worth, the best first."""
+    """Return all sequences with what they are worth, the best first: of those that end, then of the others."""
     found = []
     for length in range(1, MOST + 1):
         for said in itertools.product(range(1, PIECES), repeat=length):
@@ -40,7 +40,37 @@ def everything(of, owner: int, penalty: float) -> list[tuple[float, list[int]]]:
                 continue
             score = sum(of(owner, (BEGIN, *said[:place]))[piece] for place, piece in enumerate(said))
             found.append((score / length**penalty, list(said)))
-    return sorted(found, reverse=True)
+    return sorted(found, key=lambda one: (one[1][-1] == END, one[0]), reverse=True)
+
+
+def saying(chances: dict[int, dict[int, float]]):
+    """Return a step that knows how likely a piece follows another."""
+
+    def step(said: np.ndarray, owners: np.ndarray) -> np.ndarray:
+        rows = np.zeros((len(said), PIECES))
+        for row, last in zip(rows, said[:, -1].tolist(), strict=True):
+            for piece, chance in chances[last].items():
+                row[piece] = chance
+        with np.errstate(divide="ignore"):
+            return np.log(rows)
+
+    return step
+
+
+@pytest.mark.parametrize(("width", "wanted"), [(1, [4] * 6), (2, [5, END]), (3, [5, END])])
+def test_what_ends_is_better_than_what_goes_on_for_ever(width, wanted):
+    step = saying({BEGIN: {4: 0.5, 5: 0.5}, 4: {4: 0.9, END: 0.1}, 5: {END: 0.7, 5: 0.3}})
+    assert [piece for piece in beam_search(step, 1, BEGIN, 6, width)[0] if piece != PAD] == wanted
+
+
+def test_what_ended_is_not_forgotten_where_likelier_beginnings_take_its_place():
+    step = saying({BEGIN: {4: 0.7, END: 0.2, 5: 0.1}, 4: {4: 0.5, 5: 0.5}, 5: {5: 1.0}})
+    assert beam_search(step, 1, BEGIN, 5, width=2)[0].tolist() == [END, PAD, PAD, PAD, PAD]
+
+
+def test_where_nothing_ends_the_likeliest_beginning_is_said():
+    step = saying({BEGIN: {4: 0.4, 5: 0.6}, 4: {4: 1.0}, 5: {5: 0.5, 4: 0.5}})
+    assert beam_search(step, 1, BEGIN, 3, width=3)[0].tolist() == [4, 4, 4]
 
 
 @pytest.mark.parametrize("penalty", [0.0, 0.6, 1.0])
