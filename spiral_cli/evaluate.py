@@ -15,9 +15,9 @@ import numpy as np
 from spiral_cli.data import Split
 from spiral_cli.data.pipeline import Inputs
 from spiral_cli.data.preprocessing import few
-from spiral_cli.errors import DivergedError
 from spiral_cli.pruning.prunable import Prunable
 from spiral_cli.run import files_in
+from spiral_cli.tasks.finite import refuse_broken
 from spiral_cli.tasks.head import Head, Said
 from spiral_cli.tasks.task import Task
 from spiral_cli.training.predict import Predictor, logits_of
@@ -63,18 +63,8 @@ class Evaluator:
 
     def _finite_logits(self, x: Inputs, cut: np.ndarray | None = None) -> np.ndarray:
         logits = self.logits(x)  # not cut: that would be another trace
-        broken = int(np.count_nonzero(~finite(logits)))
-        if broken:
-            raise DivergedError(
-                f"model '{self.model.name}' gives NaN or infinity for {broken} of {len(logits)} examples: its training "
-                "diverged (lower the learning rate), or the data hold NaN or are not in the range the recipe says"
-            )
+        refuse_broken(self.model.name, logits)
         return logits
-
-
-def finite(outputs: np.ndarray) -> np.ndarray:
-    """Say of each example (n,) whether all its outputs (n, …) are finite numbers."""
-    return np.isfinite(outputs).reshape(len(outputs), -1).all(axis=-1)
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,14 @@ import tensorflow as tf
 from spiral_cli.data.pipeline import Inputs, batches
 from spiral_cli.data.preprocessing import few, model_inputs
 from spiral_cli.errors import ExportError
-from spiral_cli.evaluate import bytes_on_disk, finite
+from spiral_cli.evaluate import bytes_on_disk
 from spiral_cli.export.artifact import Chosen
 from spiral_cli.export.zeros import zeros_kept
 from spiral_cli.guard import drop, monitor_mode, within_budget
 from spiral_cli.models.flat import flat
 from spiral_cli.pruning.prunable import find_prunable
 from spiral_cli.runtimes.session import Arrays, Session, first_line, open_model
+from spiral_cli.tasks.finite import finite
 from spiral_cli.tasks.head import Said
 from spiral_cli.timing import seconds
 from spiral_cli.training.predict import Predictor

@@ -62,7 +62,10 @@ class Task(Protocol):
         """Return what answers are measured against, as `Head.metrics` takes it: labels, or texts (n,)."""
 
     def speaker(self, model: keras.Model, head: Head, beams: int = 1) -> Callable[[Inputs], Said] | None:
-        """Return a quicker way than `Head.say` to what ``model`` says of stored rows, or None."""
+        """Return a quicker way than `Head.say` to what ``model`` says of stored rows, or None.
+
+        It raises DivergedError where the model gives NaN or infinity, as no search can tell these from the unlikely.
+        """
 
     def taught(self, texts: Sequence[str]) -> Task:
         """Return the task with ``texts`` (n,) in place of the train part's labels; of tasks that say sequences."""

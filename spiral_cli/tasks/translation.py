@@ -22,6 +22,7 @@ from spiral_cli.models.encoder_decoder import take_apart
 from spiral_cli.recipe.schema import Recipe
 from spiral_cli.tasks.classification import refuse_other_precision
 from spiral_cli.tasks.decoding import beam_search
+from spiral_cli.tasks.finite import refuse_broken
 from spiral_cli.tasks.piece_head import differing
 from spiral_cli.tasks.plain import PlainTask
 from spiral_cli.tasks.translation_head import TranslationHead, Translations
@@ -77,7 +78,10 @@ class Translation(PlainTask):
         )
 
     def speaker(self, model: keras.Model, head: TranslationHead, beams: int = 1) -> Speaker | None:
-        """Return what translates stored rows by ``model``: every sentence is read once, then said piece by piece."""
+        """Return what translates stored rows by ``model``: every sentence is read once, then said piece by piece.
+
+        It raises DivergedError where the model gives NaN or infinity.
+        """
         halves, source = take_apart(model), head.rows.lengths[0]
         if halves is None:
             return None
@@ -103,7 +107,9 @@ class Translation(PlainTask):
                 memory = encode(tf.constant(rows[here, : lengths[here].max()]))
 
                 def step(beginnings: np.ndarray, owners: np.ndarray, memory=memory) -> np.ndarray:
-                    return following(memory, tf.constant(owners), tf.constant(beginnings)).numpy()
+                    told = following(memory, tf.constant(owners), tf.constant(beginnings)).numpy()
+                    refuse_broken(model.name, told, "beginnings of translations")
+                    return told
 
                 said[here] = beam_search(step, len(here), BEGIN, said.shape[1], beams)
             return Translations(tuple(head.rows.text(row) for row in said), said)
