@@ -1,4 +1,4 @@
-"""How utterances become the model's input: log-mel spectrograms of any length, and transcripts as characters."""
+"""How utterances become the model's input: log-mel spectrograms of any length, and transcripts as pieces."""
 
 from __future__ import annotations
 

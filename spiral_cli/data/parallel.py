@@ -13,7 +13,7 @@ from spiral_cli.data.pairs import PairRows
 from spiral_cli.data.raw import Arrays
 from spiral_cli.data.splits import Dataset, Split
 from spiral_cli.data.texts import stripped
-from spiral_cli.data.tokenizer import PAD, learnt, numbers, vocabulary
+from spiral_cli.data.tokenizer import PAD, learnt, numbers, spelled, vocabulary
 from spiral_cli.errors import MissingError
 from spiral_cli.recipe.data import Data
 
@@ -26,12 +26,16 @@ def load_pairs(settings: Data, seed: int) -> Dataset:
     a source is cut off and a reference kept whole. `Dataset.notes` counts all of it. A training pair
     weighs as many pieces as its translation has, so that every piece counts alike.
 
+    References stay as they are written, as BLEU is compared between systems; those that the vocabulary would write
+    otherwise are counted.
+
     Args:
         settings: the recipe's `data` section with absolute paths.
         seed: of every choice made here; the same seed gives the same bytes.
 
     Raises:
         MissingError: the data are missing or cannot be used.
+        UsageError: ``data.tokens.vocabulary`` is too small for them.
     """
     raw, notes, pairs = read_raw(settings), [], {}
     for part, arrays in raw.parts().items():
@@ -40,7 +44,7 @@ def load_pairs(settings: Data, seed: int) -> Dataset:
             notes.append(f"{empty} of {len(arrays.y)} {part} pairs have an empty side and are left out")
     pairs = divided(pairs, settings, seed)
     texts = {part: np.asarray(arrays.x).T.tolist() for part, arrays in pairs.items()}
-    model = learnt(chain(*texts["train"]), settings.tokens, ends=True)
+    model = learnt(chain(*texts["train"]), settings.tokens, translation=True)
     said = {part: [numbers(model, side) for side in sides] for part, sides in texts.items()}
     most = settings.tokens.max_length
     long = np.array([max(map(len, both)) >= most for both in zip(*said["train"], strict=True)])
@@ -51,6 +55,12 @@ def load_pairs(settings: Data, seed: int) -> Dataset:
         f"{cut} of {len(said[part][0])} {part} sentences have {most} pieces or more and are cut off"
         for part in ("validation", "test")
         if (cut := sum(len(one) >= most for one in said[part][0]))
+    ]
+    notes += [
+        f"{other} of {len(texts[part][1])} {part} translations are written as no model can say, for data.tokens.lower "
+        "makes everything small and alike: BLEU and chrF are against them as they are"
+        for part in ("validation", "test")
+        if (other := rewritten(model, texts[part][1]))
     ]
     sides = [min(most, 1 + max(len(one) for one in chain(*(said[part][side] for part in said)))) for side in (0, 1)]
     columns = settings.columns
@@ -63,6 +73,11 @@ def load_pairs(settings: Data, seed: int) -> Dataset:
     )
     splits = {part: split(told, said[part], None if part == "train" else tuple(texts[part][1])) for part in said}
     return Dataset(**splits, labels="pieces", preprocessing=told, notes=(*raw.notes, *notes))
+
+
+def rewritten(model: bytes, texts: Sequence[str]) -> int:
+    """Return how many texts the vocabulary writes otherwise, white space and characters it has not set aside."""
+    return sum(one.split() != other.split() for one, other in zip(spelled(model, texts), texts, strict=True))
 
 
 def written(arrays: Arrays, part: str) -> Arrays:

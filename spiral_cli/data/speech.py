@@ -17,10 +17,10 @@ from spiral_cli.data.log_mel import log_mels
 from spiral_cli.data.raw import Arrays
 from spiral_cli.data.splits import TEST_FRACTION, Dataset, Split
 from spiral_cli.data.stratify import generator
-from spiral_cli.data.tokenizer import UNKNOWN, learnt, numbers, vocabulary
+from spiral_cli.data.tokenizer import UNKNOWN, learnt, numbers, pieceless, spelled, vocabulary
 from spiral_cli.data.tokens import padded
 from spiral_cli.errors import MissingError, UsageError
-from spiral_cli.recipe.data import Audio, Data
+from spiral_cli.recipe.data import Audio, Data, Tokens
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ def load_speech(settings: Data, seed: int) -> Dataset:
 
     All are decoded here, so that nothing fails later. Utterances without sound or transcript are left out, and of
     train those longer than ``data.audio.longest``; `Dataset.notes` counts them, and what is resampled or mixed down.
+    Transcripts are compared as their pieces spell them, so that a model can say them.
     Validation and test are carved from train by speaker where there are several. A training utterance weighs as
     many pieces as its transcript has.
 
@@ -80,28 +81,28 @@ def load_speech(settings: Data, seed: int) -> Dataset:
 
     Raises:
         MissingError: the data are missing or cannot be used.
+        UsageError: ``data.subset`` or ``data.tokens.vocabulary`` do not fit them.
     """
     raw = read_raw(settings)
     notes, parts = list(raw.notes), {}
     for part, arrays in raw.parts().items():
-        parts[part], told = heard(arrays, part, settings.audio)
+        parts[part], told = heard(arrays, part, settings.audio, settings.tokens)
         notes += told
     parts = completed(parts, validation_fraction(settings), seed)
     if settings.subset is not None:
         parts["train"] = parts["train"].take(few_of(len(parts["train"].texts), settings.subset, seed))
-    texts = {part: [written(one, settings) for one in found.texts] for part, found in parts.items()}
-    model = learnt(texts["train"], settings.tokens)
-    pieces = {part: numbers(model, many) for part, many in texts.items()}
+    model = learnt(parts["train"].texts, settings.tokens)
+    pieces = {part: numbers(model, found.texts) for part, found in parts.items()}
     for part in ("validation", "test"):
         if strange := sum(UNKNOWN in one for one in pieces[part]):
             notes.append(f"{strange} of {len(pieces[part])} {part} transcripts hold characters that train has not")
     told_of = describe(parts, settings.audio, model)
     most = max(len(one) for many in pieces.values() for one in many)
-    splits = {part: utterances(found, texts[part], pieces[part], told_of, most, part) for part, found in parts.items()}
+    splits = {part: utterances(found, pieces[part], told_of, most, part) for part, found in parts.items()}
     return Dataset(**splits, labels="pieces", preprocessing=told_of, notes=tuple(notes))
 
 
-def heard(arrays: Arrays, part: str, settings: Audio) -> tuple[Heard, list[str]]:
+def heard(arrays: Arrays, part: str, settings: Audio, tokens: Tokens) -> tuple[Heard, list[str]]:
     """Decode a part.
 
     Returns:
@@ -112,6 +113,7 @@ def heard(arrays: Arrays, part: str, settings: Audio) -> tuple[Heard, list[str]]
     """
     given: list[Utterance] = np.asarray(arrays.x).tolist()
     texts = [str(one).strip() for one in arrays.y.tolist()]
+    empty = pieceless(texts, tokens)
     found = Found(part, settings.sample_rate)
     spectra: list[tuple[np.ndarray, ...]] = []
     seconds: list[float] = []
@@ -123,14 +125,14 @@ def heard(arrays: Arrays, part: str, settings: Audio) -> tuple[Heard, list[str]]
         speeds = [sounds, *([faster(one, speed) for one in sounds] for speed in others)]
         spectra += zip(*(log_mels(many, settings) for many in speeds), strict=True)
     notes = found.notes()
-    if silent := sum(not text for text in texts):
+    if silent := sum(empty):
         notes.append(f"{silent} of {len(texts)} {part} transcripts are empty and left out")
     longer = [part == "train" and length > settings.longest for length in seconds]
     if any(longer):
         notes.append(
             f"{sum(longer)} of {len(texts)} train recordings last over {settings.longest:g} s and are left out"
         )
-    usable = [bool(text) and length > 0 and not long for text, length, long in zip(texts, seconds, longer, strict=True)]
+    usable = [not none and length > 0 and not long for none, length, long in zip(empty, seconds, longer, strict=True)]
     if not any(usable):
         raise MissingError(f"data: of all {len(texts)} {part} recordings none has sound and a transcript")
     whole = Heard(texts, [one.speaker for one in given], spectra, [one.file for one in given])
@@ -186,11 +188,6 @@ def few_of(count: int, size: int, seed: int) -> np.ndarray:
     return np.sort(generator(seed, "subset").permutation(count)[:size])
 
 
-def written(text: str, settings: Data) -> str:
-    """Return a transcript as it is compared: with single spaces, and small where the recipe says so."""
-    return " ".join((text.lower() if settings.tokens.lower else text).split())
-
-
 def describe(parts: Mapping[str, Heard], settings: Audio, model: bytes) -> Frames:
     """Return what the model must be told of its input."""
     train = np.concatenate([one[0] for one in parts["train"].spectra])
@@ -203,9 +200,7 @@ def describe(parts: Mapping[str, Heard], settings: Audio, model: bytes) -> Frame
     )
 
 
-def utterances(
-    found: Heard, texts: list[str], pieces: list[list[int]], told: Frames, most: int, part: str
-) -> Utterances:
+def utterances(found: Heard, pieces: list[list[int]], told: Frames, most: int, part: str) -> Utterances:
     """Return a part as rows, with the transcripts it is measured against."""
     speeds = list(zip(*found.spectra, strict=True)) if part == "train" else [[one[0] for one in found.spectra]]
     rows = [filled([told.standardised(one) for one in many], told.input_shape[0]) for many in speeds]
@@ -217,7 +212,7 @@ def utterances(
         y,
         weight,
         lengths=lengths[: len(y)],
-        references=tuple(texts),
+        references=tuple(spelled(base64.b64decode(told.tokenizer), found.texts)),
         files=tuple(found.files),
         views=np.concatenate(rows) if len(rows) > 1 else rows[0],
         view_lengths=lengths,

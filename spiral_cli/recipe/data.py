@@ -23,9 +23,10 @@ class Tokens(Section):
         default="unigram", description="pieces of words (sentencepiece), whole words, or characters"
     )
     vocabulary: Annotated[int, Field(ge=8, le=1_000_000)] = Field(
-        default=8000, description="at most this many pieces, learnt from the train part"
+        default=8000,
+        description="at most this many pieces, learnt from the train part; of characters all that it holds",
     )
-    lower: bool = Field(default=True, description="write everything small")
+    lower: bool = Field(default=True, description="write everything small; of translations false by default")
     max_length: Positive = Field(default=64, description="pieces of a text that are read; what is longer is cut off")
 
 

@@ -257,16 +257,20 @@ class Recipe(Section):
     @model_validator(mode="before")
     @classmethod
     def defaults(cls, raw: Any) -> Any:
-        """Let a key without a value mean its default, and the guard watch the task's first metric.
+        """Let a key without a value mean its default, the guard watch the task's first metric, and texts be as it says.
 
         Without a value is also a section whose lines are all commented out.
         """
         if not isinstance(raw, dict):
             return raw
         values = {key: value for key, value in raw.items() if value is not None}
-        guard, task = values.get("guard", {}), registry.tasks.parts().get(str(values.get("task")))
-        if isinstance(guard, dict) and task is not None and (metrics := task.facts.get("metrics")):
+        task = registry.tasks.parts().get(str(values.get("task")))
+        facts = {} if task is None else task.facts
+        guard, data = values.get("guard", {}), values.get("data")
+        if isinstance(guard, dict) and (metrics := facts.get("metrics")):
             values["guard"] = {"monitor": metrics[0], **guard}
+        if isinstance(data, dict) and isinstance(tokens := data.get("tokens", {}), dict) and "lower" in facts:
+            values["data"] = {**data, "tokens": {"lower": facts["lower"], **tokens}}
         return values
 
     def rules(self) -> Iterator[Finding]:

@@ -32,7 +32,9 @@ Speaker = Callable[[Inputs], Translations]
 LEAST_BLEU = 0.1  # of a teacher
 
 
-@registry.tasks.register("translation", data="pairs", loss="crossentropy", metrics=("bleu", "chrf"), sequences=True)
+@registry.tasks.register(
+    "translation", data="pairs", loss="crossentropy", metrics=("bleu", "chrf"), sequences=True, lower=False
+)
 class Translation(PlainTask):
     """Say in one language what a sentence says in another."""
 

@@ -372,6 +372,23 @@ def test_overrides_reach_every_kind_of_place(load: Load) -> None:
     assert override_values(recipe) == (4, 2.0, [0.5, 0.75], ["no", "b=c"])
 
 
+@pytest.mark.parametrize(
+    ("task", "tokens", "lower"),
+    [
+        ("translation", "", False),
+        ("translation", ", tokens: {kind: bpe}", False),
+        ("translation", ", tokens: {lower: true}", True),
+        ("text_classification", "", True),
+    ],
+)
+def test_a_translation_keeps_its_capitals_unless_told_otherwise(
+    load: Load, task: str, tokens: str, lower: bool
+) -> None:
+    kind = "parallel_text" if task == "translation" else "text_table"
+    recipe = load(f"task: {task}\ndata: {{format: {kind}, path: .{tokens}}}\nteacher: {{path: a.keras}}\n")
+    assert recipe.data.tokens.lower is lower
+
+
 @pytest.mark.parametrize("written", ["[keras]", "{to: [keras]}", "", "{max_drop: 0.01}"])
 def test_a_list_of_exports_is_short_for_a_mapping(load: Load, written: str) -> None:
     assert load(BASE + f"export: {written}\n").export == Export(to=["keras"])

@@ -12,6 +12,7 @@ from spiral_cli.data.parallel import load_pairs, retold
 from spiral_cli.data.tokenizer import BEGIN, END
 from spiral_cli.errors import MissingError
 from spiral_cli.recipe.data import Data
+from spiral_cli.recipe.schema import Recipe
 
 PAIRS = [
     (f"the {a} {b}", f"{b.upper()} die {a}") for a in ("dog", "cat", "man") for b in ("runs", "sleeps", "eats")
@@ -75,6 +76,31 @@ def test_empty_and_long_pairs_are_counted_and_references_stay_whole(tmp_path):
         "1 of 4 test sentences have 8 pieces or more and are cut off",
     )
     assert told.lengths[0] == 8 and data.test.references[-1] == ("y " * 20).strip()
+
+
+PARK = [(f"A dog runs in the Park {number}", f"Ein Hund läuft im „Großen“ Park … {number}") for number in range(40)]
+
+
+@pytest.mark.parametrize("lower", [None, True])
+def test_a_model_says_what_it_is_measured_against_unless_all_is_to_be_small(tmp_path, lower):
+    sacrebleu = pytest.importorskip("sacrebleu")
+    write(tmp_path, "train", *zip(*PARK, strict=True))
+    write(tmp_path, "val", *zip(*PARK[:10], strict=True))
+    said = {} if lower is None else {"tokens": {"lower": lower}}
+    values = {"format": "parallel_text", "path": str(tmp_path), "columns": {"source": "en", "target": "de"}, **said}
+    recipe = Recipe.model_validate({"task": "translation", "data": values, "teacher": {"path": "none.keras"}})
+    data = load_pairs(recipe.data, 0)
+    assert data.test.references == tuple(target for _, target in PARK[:10])
+    perfect = [data.preprocessing.text(row) for row in data.test.y]
+    bleu = sacrebleu.corpus_bleu(perfect, [list(data.test.references)]).score
+    if lower is None:
+        assert bleu == pytest.approx(100) and data.notes == ()
+    else:
+        assert bleu < 50 and data.notes == tuple(
+            f"{count} of {count} {part} translations are written as no model can say, for data.tokens.lower makes "
+            "everything small and alike: BLEU and chrF are against them as they are"
+            for part, count in (("validation", 4), ("test", 10))
+        )
 
 
 def test_a_table_of_pairs_is_the_same_as_two_files(tmp_path):

@@ -36,7 +36,10 @@ def manifest(folder, part: str, count: int, speakers: int = 4, **more) -> None:
 
 def settings(folder, name="speech_manifest", **more) -> Data:
     return Data(
-        format=name, path=str(folder), tokens={"kind": "char"}, audio={**AUDIO, **more.pop("audio", {})}, **more
+        format=name,
+        path=str(folder),
+        audio={**AUDIO, **more.pop("audio", {})},
+        **{"tokens": {"kind": "char"}, **more},
     )
 
 
@@ -83,6 +86,26 @@ def test_what_is_odd_is_counted(tmp_path):
     )
     assert data.test.references[-1] == "a ß" and len(data.train.y) + len(data.validation.y) == 13
     assert told.input_shape[0] == data.test.lengths.max()
+
+
+@pytest.mark.parametrize("lower", [True, False])
+def test_a_model_that_is_always_right_has_no_errors(tmp_path, lower):
+    jiwer = pytest.importorskip("jiwer")
+    texts = ["Die  Straße", "ein ﬁxes Café …", "Größe ½", "\u200b"]  # the last says nothing
+    for part, count in (("train", 16), ("test", 16)):
+        manifest(tmp_path, part, count)
+        lines = [json.loads(line) for line in (tmp_path / f"{part}.jsonl").read_text().splitlines()]
+        said = ({**line, "text": texts[number // 4 % 4]} for number, line in enumerate(lines))
+        (tmp_path / f"{part}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in said))
+    data = load_speech(settings(tmp_path, tokens={"kind": "char", "lower": lower}), 0)
+    assert data.notes == (
+        "4 of 16 train transcripts are empty and left out",
+        "4 of 16 test transcripts are empty and left out",
+    )
+    references = data.test.references
+    assert references[3:5] == (("die straße", "ein fixes café ...") if lower else ("Die Straße", "ein fixes Café ..."))
+    perfect = [data.preprocessing.text(row[row != 0]) for row in data.test.y]
+    assert jiwer.wer(list(references), perfect) == jiwer.cer(list(references), perfect) == 0.0
 
 
 def test_training_utterances_are_heard_at_every_speed(tmp_path):
