@@ -92,14 +92,18 @@ class Head:
         Returns:
             Fractions ``accuracy``, ``balanced_accuracy`` and ``f1`` (macro), and ``loss``, the
             cross-entropy. With several labels per example, accuracy is the mean over labels and
-            ``exact_match`` counts examples with every label right.
+            ``exact_match`` counts examples with every label right. With ``only`` at least that one.
         """
         if only == "accuracy":
             right = (said.decided == truth(y, self)).reshape(len(y), -1).mean(axis=-1)
             return {only: float(np.average(right, weights=weight))}
         logits = said.logits
-        losses = self.task_loss(tf.constant(logits), tf.constant(y)).numpy()
-        measured = {"loss": float(np.average(losses, weights=weight))}
+        measured = {}
+        if only in (None, "loss"):
+            losses = self.task_loss(tf.constant(logits), tf.constant(y)).numpy()
+            measured = {"loss": float(np.average(losses, weights=weight))}
+        if only == "loss":
+            return measured
         if self.exclusive:
             return measured | class_metrics(truth(y, self), logits.argmax(axis=-1), weight)
         decided = (logits > 0).astype(np.int64)

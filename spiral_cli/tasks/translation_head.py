@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -20,7 +21,6 @@ from spiral_cli.tasks.piece_head import PieceHead
 from spiral_cli.tasks.sequences import at_every_place, crossentropy, mean_of_real
 
 ROWS = 64  # translated side by side where a whole model runs for every piece
-ORDERS = 4  # of BLEU's n-grams
 
 
 @dataclass(frozen=True)
@@ -95,17 +95,10 @@ class TranslationHead(PieceHead):
             said: translations.
             y: references (n,).
             weight: (n,) how often a sentence counts, a whole number.
-            only: ``bleu`` alone, which is quicker.
+            only: the name of the one that is asked for.
         """
-        sums = np.round(weight @ bleu_counts(said.texts, tuple(y))).astype(np.int64).tolist()
-        metric = needed("sacrebleu", "translation").BLEU
-        bleu = metric.compute_bleu(sums[:ORDERS], sums[ORDERS : 2 * ORDERS], *sums[-2:], smooth_method="exp").score
-        if only == "bleu":
-            return {"bleu": float(bleu)}
-        rows = np.repeat(np.arange(len(y)), np.round(weight).astype(np.int64)).tolist()
-        chrf = needed("sacrebleu", "translation").CHRF()
-        score = chrf.corpus_score([said.texts[row] for row in rows], [[y[row] for row in rows]]).score
-        return {"bleu": float(bleu), "chrf": float(score)}
+        names = self.measures(y) if only is None else (only,)
+        return {name: score(name, np.round(weight) @ counts(name, said.texts, tuple(y))) for name in names}
 
 
 def real(labels: tf.Tensor) -> tf.Tensor:
@@ -113,13 +106,23 @@ def real(labels: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.not_equal(labels, PAD), tf.float32)
 
 
-@lru_cache(maxsize=8)
-def bleu_counts(texts: tuple[str, ...], references: tuple[str, ...]) -> np.ndarray:
-    """Return what BLEU adds up over sentences.
+@cache
+def measure(name: str) -> Any:
+    """Return sacrebleu's ``bleu`` or ``chrf``, as it is by default, without its doubts about texts that end in " ."."""
+    library = needed("sacrebleu", "translation")
+    return library.BLEU(force=True) if name == "bleu" else library.CHRF()
 
-    Returns:
-        (n, 10) float64: right n-grams of 1 to 4, n-grams of 1 to 4, words said, words of the reference.
+
+def score(name: str, sums: np.ndarray) -> float:
+    """Return a measure, 0 to 100, of what `counts` gives added up over sentences."""
+    return float(measure(name)._compute_score_from_stats(sums.astype(np.int64).tolist()).score)
+
+
+@lru_cache(maxsize=8)
+def counts(name: str, texts: tuple[str, ...], references: tuple[str, ...]) -> np.ndarray:
+    """Return what a measure adds up over sentences, (n, numbers) float64: lengths, n-grams, and those that are right.
+
+    A measure of drawn sentences is then that of their sum. It is what sacrebleu's own bootstrap works with, of which
+    there is no public way for single draws.
     """
-    bleu = needed("sacrebleu", "translation").BLEU(effective_order=True)
-    scores = (bleu.sentence_score(text, [reference]) for text, reference in zip(texts, references, strict=True))
-    return np.array([[*one.counts, *one.totals, one.sys_len, one.ref_len] for one in scores], np.float64)
+    return np.array(measure(name)._extract_corpus_statistics(list(texts), [list(references)]), np.float64)

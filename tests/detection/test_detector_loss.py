@@ -254,6 +254,17 @@ def test_agreement_is_the_part_of_answers_that_are_shared():
     assert shared(some, fewer) == pytest.approx(2 * len(fewer.boxes) / (len(some.boxes) + len(fewer.boxes)))
 
 
+def test_one_metric_is_what_it_is_among_all_and_takes_no_other_s_work(monkeypatch):
+    pytest.importorskip("faster_coco_eval")
+    said, weight = Said(HEAD, logits(5)), np.array([1.0, 2.0, 0.0])
+    whole = HEAD.metrics(said, OBJECTS, weight)
+    assert set(whole) == {"ap50", "map", "loss"}
+    assert HEAD.metrics(said, OBJECTS, weight, "loss") == {"loss": whole["loss"]}
+    monkeypatch.setattr(Head, "task_loss", None)
+    for name in ("ap50", "map"):
+        assert HEAD.metrics(said, OBJECTS, weight, name)[name] == pytest.approx(whole[name])
+
+
 def test_a_head_comes_back_from_json():
     import json
     from dataclasses import asdict

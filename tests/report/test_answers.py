@@ -119,3 +119,12 @@ def test_the_accuracy_asked_for_alone_is_that_among_all(head, labels):
     alone = head.metrics(Said(head, logits), y, weight, "accuracy")
     assert alone["accuracy"] == pytest.approx(everything["accuracy"])
     assert set(head.measures(y)) == set(everything)
+
+
+@pytest.mark.parametrize("name", ["accuracy", "balanced_accuracy", "f1"])
+def test_one_metric_is_what_it_is_among_all_and_takes_no_loss(monkeypatch, name):
+    true, weight = np.array([0, 1, 2, 1]), np.array([1.0, 0.0, 2.0, 1.0])
+    whole = CLASSES.metrics(sure(0, 1, 1, 1), true, weight)
+    assert CLASSES.metrics(sure(0, 1, 1, 1), true, weight, "loss") == {"loss": whole["loss"]}
+    monkeypatch.setattr(Head, "task_loss", None)
+    assert CLASSES.metrics(sure(0, 1, 1, 1), true, weight, name)[name] == whole[name]

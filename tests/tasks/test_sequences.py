@@ -137,7 +137,7 @@ def test_error_rates_are_those_of_the_library_on_all_utterances_together():
     assert twice["wer"] == pytest.approx(jiwer.wer(*drawn)) and errors(texts, references).shape == (3, 4)
 
 
-def test_bleu_is_that_of_the_library_on_all_sentences_together():
+def test_bleu_and_chrf_are_those_of_the_library_on_all_sentences_together():
     sacrebleu = pytest.importorskip("sacrebleu")
     from spiral_cli.tasks.translation_head import Translations
 
@@ -148,6 +148,22 @@ def test_bleu_is_that_of_the_library_on_all_sentences_together():
     found = head.metrics(said, references, np.ones(3))
     assert found["bleu"] == pytest.approx(sacrebleu.corpus_bleu(list(texts), [list(references)]).score)
     assert found["chrf"] == pytest.approx(sacrebleu.corpus_chrf(list(texts), [list(references)]).score)
-    twice = head.metrics(said, references, np.array([1.0, 2.0, 0.0]), "bleu")["bleu"]
-    drawn = [texts[0], texts[1], texts[1]], [[references[0], references[1], references[1]]]
-    assert twice == pytest.approx(sacrebleu.corpus_bleu(*drawn).score)
+    for draw in range(20):  # sentences drawn again and again, as a bootstrap does
+        weight = np.random.default_rng(draw).multinomial(3, [1 / 3] * 3)
+        rows = np.repeat(np.arange(3), weight)
+        drawn = [texts[row] for row in rows], [[references[row] for row in rows]]
+        for name, wanted in (("bleu", sacrebleu.corpus_bleu(*drawn)), ("chrf", sacrebleu.corpus_chrf(*drawn))):
+            assert head.metrics(said, references, weight.astype(float), name) == {name: pytest.approx(wanted.score)}
+
+
+def test_a_thousand_draws_of_chrf_read_no_text_again(monkeypatch):
+    pytest.importorskip("sacrebleu")
+    from spiral_cli.tasks import translation_head
+
+    references = tuple(f"Satz {number} über den Park" for number in range(200))
+    said = translation_head.Translations(references[1:] + references[:1], np.zeros((200, 1), np.int32))
+    head, weight = TranslationHead(PAIRS), np.ones(200)
+    first = head.metrics(said, references, weight, "chrf")
+    monkeypatch.setattr(translation_head.measure("chrf"), "_compute_segment_statistics", None)
+    for _ in range(1000):
+        assert head.metrics(said, references, weight, "chrf") == first
