@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import shlex
 from itertools import pairwise
@@ -47,5 +49,11 @@ def test_smoke_runs(name, folder, tmp_path):
     path = ROOT / "configs" / f"{name}.yaml"
     loose = ["guard.max_drop=100", f"data.path={DATA / folder}"]
     recipe = load_recipe(path, [*smoke(path), *loose])
-    report = compress(recipe, RunFolder(tmp_path / "run"), listen=silent, control=Control(lambda: False))
+    run = RunFolder(tmp_path / "run")
+    report = compress(recipe, run, listen=silent, control=Control(lambda: False))
     assert report["status"] == "ok" and report["selected"]["sparsity"] > 0.7
+    for part in ("validation", "test"):
+        measured = report["selected"]["metrics"][part]
+        assert math.isfinite(measured[recipe.guard.monitor])
+        if recipe.task.endswith("classification"):  # one class for everything would be right of one class alone
+            assert measured["balanced_accuracy"] > 1 / len(json.loads(run.preprocessing.read_text())["classes"])
