@@ -13,7 +13,7 @@ from spiral_cli.data.pairs import PairRows
 from spiral_cli.data.raw import Arrays
 from spiral_cli.data.splits import Dataset, Split
 from spiral_cli.data.texts import stripped
-from spiral_cli.data.tokenizer import PAD, learnt, numbers, spelled, vocabulary
+from spiral_cli.data.tokenizer import PAD, blank, learnt, numbers, spelled, vocabulary
 from spiral_cli.errors import MissingError
 from spiral_cli.recipe.data import Data
 
@@ -39,7 +39,7 @@ def load_pairs(settings: Data, seed: int) -> Dataset:
     """
     raw, notes, pairs = read_raw(settings), [], {}
     for part, arrays in raw.parts().items():
-        pairs[part] = written(arrays, part)
+        pairs[part] = written(arrays, part, settings.tokens.lower)
         if empty := len(arrays.y) - len(pairs[part].y):
             notes.append(f"{empty} of {len(arrays.y)} {part} pairs have an empty side and are left out")
     pairs = divided(pairs, settings, seed)
@@ -47,7 +47,13 @@ def load_pairs(settings: Data, seed: int) -> Dataset:
     model = learnt(chain(*texts["train"]), settings.tokens, translation=True)
     said = {part: [numbers(model, side) for side in sides] for part, sides in texts.items()}
     most = settings.tokens.max_length
-    long = np.array([max(map(len, both)) >= most for both in zip(*said["train"], strict=True)])
+    lengths = np.array([max(map(len, both)) for both in zip(*said["train"], strict=True)])
+    long = lengths >= most
+    if long.all():
+        raise MissingError(
+            f"data: all {len(long)} train pairs have {most} pieces or more, {lengths.min()} to {lengths.max()}, and "
+            f"would be left out; raise data.tokens.max_length above {lengths.min()}"
+        )
     if long.any():
         notes.append(f"{long.sum()} of {len(long)} train pairs have {most} pieces or more and are left out")
         said["train"] = [[one for one, left in zip(side, long, strict=True) if not left] for side in said["train"]]
@@ -81,7 +87,7 @@ def rewritten(model: bytes, texts: Sequence[str]) -> int:
 
 
 def written(arrays: Arrays, part: str) -> Arrays:
-    """Return the pairs (n, 2) whose sides both hold text, as one group for drawing parts.
+    """Return the pairs (n, 2) of which no side is `blank`, as one group for drawing parts.
 
     Raises:
         MissingError: they are no texts, not as many on both sides, or all empty.
@@ -91,10 +97,10 @@ def written(arrays: Arrays, part: str) -> Arrays:
         raise MissingError(
             f"data: {part} has {len(source)} sentences and {len(target)} translations; there must be one for each"
         )
-    pairs = [pair for pair in zip(source, target, strict=True) if all(pair)]
-    if not pairs:
+    there = np.flatnonzero(~np.array([blank(source, lower), blank(target, lower)]).any(axis=0))
+    if not len(there):
         raise MissingError(f"data: of all {part} pairs one side is empty")
-    return Arrays(np.array(pairs, object), np.zeros(len(pairs), np.int64))
+    return Arrays(np.array([source, target], object).T[there], np.zeros(len(there), np.int64))
 
 
 def retold(told: PairRows, part: Split, texts: Sequence[str]) -> Split:

@@ -13,7 +13,7 @@ from spiral_cli.data.load import labelled, read_raw
 from spiral_cli.data.raw import Arrays, column
 from spiral_cli.data.splits import Dataset, Split
 from spiral_cli.data.stream import Images
-from spiral_cli.data.tokenizer import learnt, numbers, vocabulary
+from spiral_cli.data.tokenizer import blank, learnt, numbers, vocabulary
 from spiral_cli.data.tokens import TokenRows, padded
 from spiral_cli.errors import MissingError
 from spiral_cli.recipe.data import Data
@@ -36,7 +36,7 @@ def load_texts(settings: Data, seed: int) -> Dataset:
     raw, notes = read_raw(settings), []
     parts = {}
     for part, arrays in raw.parts().items():
-        parts[part], empty = written(arrays, part)
+        parts[part], empty = written(arrays, part, settings.tokens.lower)
         if empty:
             notes.append(f"{empty} of {len(arrays.y)} {part} texts are empty and left out")
     parts, labels = labelled(parts, raw.classes, settings, seed)
@@ -53,8 +53,8 @@ def load_texts(settings: Data, seed: int) -> Dataset:
     return Dataset(**splits, labels=labels.kind, preprocessing=told, notes=(*raw.notes, *notes))
 
 
-def written(arrays: Arrays, part: str) -> tuple[Arrays, int]:
-    """Return the texts that are not empty, without white space around them, with weights; and how many were empty.
+def written(arrays: Arrays, part: str, lower: bool) -> tuple[Arrays, int]:
+    """Return the texts that are not `blank`, without white space around them, with weights; and how many were.
 
     Raises:
         MissingError: they are no texts, or texts and labels are not as many.
@@ -65,7 +65,7 @@ def written(arrays: Arrays, part: str) -> tuple[Arrays, int]:
             f"data: {part} has {len(texts)} texts and {len(arrays.y)} labels; there must be one for each"
         )
     weight = np.ones(len(texts), np.float32) if arrays.weight is None else np.asarray(arrays.weight, np.float32)
-    there = np.array([number for number, text in enumerate(texts) if text], np.int64)
+    there = np.flatnonzero(~np.array(blank(texts, lower)))
     if not len(there):
         raise MissingError(f"data: all {part} texts are empty")
     return replace(arrays, x=column(texts), weight=weight).take(there), len(texts) - len(there)

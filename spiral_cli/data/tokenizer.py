@@ -79,6 +79,12 @@ def refuse_few_pieces(told: str, settings: Tokens, own: int) -> None:
         )
 
 
+def blank(texts: Sequence[str]) -> list[bool]:
+    """Say of each text whether it has no piece, whatever the vocabulary: it is empty, or nothing in it is seen."""
+    normalizer = needed("sentencepiece", "text").SentencePieceNormalizer(rule_name="nmt_nfkc")
+    return [not one for one in normalizer.normalize(list(texts))]
+
+
 @cache
 def opened(model: bytes) -> Any:
     """Return sentencepiece's processor of a model."""

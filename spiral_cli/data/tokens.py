@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from spiral_cli.data.tokenizer import PAD, numbers
+from spiral_cli.errors import MissingError
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -76,6 +77,17 @@ def padded(pieces: Sequence[Sequence[int]], length: int) -> tuple[np.ndarray, np
     for row, one in zip(rows, pieces, strict=True):
         row[: len(one)] = one[:length]
     return rows, lengths
+
+
+def refuse_empty(counts: Iterable[int]) -> None:
+    """Refuse inputs of which so many pieces are left.
+
+    Raises:
+        MissingError: of one there is none.
+    """
+    for number, count in enumerate(counts, 1):
+        if not count:
+            raise MissingError(f"input {number} is empty, or nothing in it is seen; give a sentence")
 
 
 def cut_lengths(longest: np.ndarray, most: np.ndarray) -> np.ndarray:

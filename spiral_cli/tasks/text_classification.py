@@ -12,8 +12,7 @@ from spiral_cli import registry
 from spiral_cli.data import Split
 from spiral_cli.data.texts import load_texts
 from spiral_cli.data.tokenizer import PAD, text
-from spiral_cli.data.tokens import TokenRows
-from spiral_cli.errors import MissingError
+from spiral_cli.data.tokens import TokenRows, refuse_empty
 from spiral_cli.recipe.schema import Recipe
 from spiral_cli.tasks.classifier import Classifier
 
@@ -40,11 +39,10 @@ class TextClassification(Classifier):
 
     @classmethod
     def rows_from(cls, preprocessing: TokenRows, inputs: Sequence[str]) -> np.ndarray:
-        """Return sentences as rows (n, length)."""
-        for number, sentence in enumerate(inputs, 1):
-            if not sentence.strip():
-                raise MissingError(f"input {number} is empty; give a sentence")
-        return preprocessing.rows(inputs)[0]
+        """Return sentences as rows (n, length); raises as `refuse_empty`."""
+        rows, lengths = preprocessing.rows(inputs)
+        refuse_empty(lengths[:, 0].tolist())
+        return rows
 
     def shown(self, split: Split, rows: np.ndarray) -> list[dict[str, Any]]:
         """Return the texts, as a model reads them."""

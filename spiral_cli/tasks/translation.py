@@ -17,7 +17,8 @@ from spiral_cli.data.pairs import PairRows
 from spiral_cli.data.parallel import load_pairs, retold
 from spiral_cli.data.pipeline import Inputs
 from spiral_cli.data.tokenizer import BEGIN
-from spiral_cli.errors import MissingError, UsageError
+from spiral_cli.data.tokens import refuse_empty
+from spiral_cli.errors import UsageError
 from spiral_cli.models.encoder_decoder import take_apart
 from spiral_cli.recipe.schema import Recipe
 from spiral_cli.tasks.classification import refuse_other_precision
@@ -144,11 +145,10 @@ class Translation(PlainTask):
 
     @classmethod
     def rows_from(cls, preprocessing: PairRows, inputs: Sequence[str]) -> np.ndarray:
-        """Return sentences as rows of which nothing is translated yet."""
-        for number, sentence in enumerate(inputs, 1):
-            if not sentence.strip():
-                raise MissingError(f"input {number} is empty; give a sentence")
-        return preprocessing.rows(inputs)
+        """Return sentences as rows of which nothing is translated yet; raises as `refuse_empty`."""
+        pieces = preprocessing.pieces(inputs)
+        refuse_empty(map(len, pieces))
+        return preprocessing.rows_of(pieces, [()] * len(pieces))
 
     @classmethod
     def tell(cls, preprocessing: PairRows, said: Translations) -> list[dict[str, Any]]:

@@ -66,16 +66,26 @@ def test_files_of_other_lengths_are_refused_with_both_counts(tmp_path):
 
 def test_empty_and_long_pairs_are_counted_and_references_stay_whole(tmp_path):
     source, target = (list(side) for side in zip(*PAIRS, strict=True))
-    write(tmp_path, "train", [*source, "", "a " * 30], [*target, "leer", "b"])
+    write(tmp_path, "train", [*source, "", "blank", "a " * 30], [*target, "leer", "\u200b", "b"])
     write(tmp_path, "val", [*source[:3], "cat " * 12], [*target[:3], "y " * 20])
     data = load_pairs(settings(tmp_path, tokens={"max_length": 8}), 0)
     told = data.preprocessing
     assert data.notes == (
-        "1 of 56 train pairs have an empty side and are left out",
+        "2 of 57 train pairs have an empty side and are left out",
         "1 of 49 train pairs have 8 pieces or more and are left out",
         "1 of 4 test sentences have 8 pieces or more and are cut off",
     )
     assert told.lengths[0] == 8 and data.test.references[-1] == ("y " * 20).strip()
+
+
+def test_a_train_part_of_long_pairs_alone_is_refused_with_their_lengths(tmp_path):
+    write(tmp_path, "train", [*["a b c d"] * 20, "a b"], [*["c d"] * 20, "a b c d e f"])
+    write(tmp_path, "val", ["a"], ["b"])
+    with pytest.raises(
+        MissingError,
+        match=r"all 19 train pairs have 4 pieces or more, 4 to [46], .* raise data\.tokens\.max_length above 4",
+    ):
+        load_pairs(settings(tmp_path, tokens={"max_length": 4}), 0)
 
 
 PARK = [(f"A dog runs in the Park {number}", f"Ein Hund läuft im „Großen“ Park … {number}") for number in range(40)]
