@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from spiral_cli.data.raw import NAMES, own_paths, root_path
 from spiral_cli.errors import MissingError, did_you_mean
@@ -44,7 +45,7 @@ def part_files(settings: Data, endings: Sequence[str] = ENDINGS) -> dict[str, Pa
     return found
 
 
-def read_table(path: Path, wanted: Mapping[str, str]) -> Iterator[Line]:
+def read_table(path: Path, wanted: Mapping[str, str], also: Mapping[str, str] | None = None) -> Iterator[Line]:
     """Yield the line (from 1) and the fields of every row of a file.
 
     Windows line ends and a byte-order mark are read over; empty lines are left out.
@@ -52,15 +53,16 @@ def read_table(path: Path, wanted: Mapping[str, str]) -> Iterator[Line]:
     Args:
         path: ends in .tsv or .csv, with a header, or .jsonl.
         wanted: the name of each column by what it is for, which becomes its key.
+        also: such columns that need not be there.
 
     Raises:
         MissingError: the file cannot be read, has no such columns, or a row that does not fit; with the line.
     """
-    text = read_text(path)
+    text, also = read_text(path), also or {}
     if path.suffix in DELIMITERS:
-        yield from _separated(path, text, DELIMITERS[path.suffix], wanted)
+        yield from _separated(path, text, DELIMITERS[path.suffix], wanted, also)
     elif path.suffix in LINES:
-        yield from _json_lines(path, text, wanted)
+        yield from _json_lines(path, text, wanted, also)
     else:
         raise MissingError(f"{path} is no table; allowed are files that end in {', '.join(ENDINGS)}")
 
@@ -83,7 +85,9 @@ def read_text(path: Path) -> str:
         raise MissingError(f"{path} cannot be read ({error.strerror or error})") from error
 
 
-def _separated(path: Path, text: str, delimiter: str, wanted: Mapping[str, str]) -> Iterator[Line]:
+def _separated(
+    path: Path, text: str, delimiter: str, wanted: Mapping[str, str], also: Mapping[str, str]
+) -> Iterator[Line]:
     csv.field_size_limit(LONGEST)
     lines = io.StringIO(text, newline="")
     if delimiter == "\t":  # where no tab can stand in a field anyway, quotes are letters
@@ -94,7 +98,7 @@ def _separated(path: Path, text: str, delimiter: str, wanted: Mapping[str, str])
         header = next(rows, None)
         if header is None:
             raise MissingError(f"{path} is empty; its first line names the columns: {', '.join(wanted.values())}")
-        places = _places(path, header, wanted)
+        places = _places(path, header, wanted, also)
         for row in rows:
             if not row:
                 continue
@@ -107,7 +111,7 @@ def _separated(path: Path, text: str, delimiter: str, wanted: Mapping[str, str])
         raise MissingError(f"{path}, line {rows.line_num}: {error}") from error
 
 
-def _places(path: Path, header: Sequence[str], wanted: Mapping[str, str]) -> dict[str, int]:
+def _places(path: Path, header: Sequence[str], wanted: Mapping[str, str], also: Mapping[str, str]) -> dict[str, int]:
     names = [name.strip() for name in header]
     for role, column in wanted.items():
         if column not in names:
@@ -116,24 +120,41 @@ def _places(path: Path, header: Sequence[str], wanted: Mapping[str, str]) -> dic
                 f"{path}, line 1: there is no column '{column}', only {', '.join(names)}{near}; the first line names "
                 f"the columns, and data.columns says which is which, for example {{{role}: {names[0] or 'name'}}}"
             )
-    return {role: names.index(column) for role, column in wanted.items()}
+    there = {role: column for role, column in also.items() if column in names}
+    return {role: names.index(column) for role, column in {**wanted, **there}.items()}
 
 
-def _json_lines(path: Path, text: str, wanted: Mapping[str, str]) -> Iterator[Line]:
+def _json_lines(path: Path, text: str, wanted: Mapping[str, str], also: Mapping[str, str]) -> Iterator[Line]:
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
+        place = f"{path}, line {number}"
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise MissingError(f"{path}, line {number}: is no JSON ({error.msg}); every line is one object") from error
+        except (ValueError, RecursionError) as error:  # also a number of thousands of digits, thousands of brackets
+            raise MissingError(
+                f"{place}: is no JSON that can be read ({getattr(error, 'msg', error)}); every line is one object"
+            ) from error
         if not isinstance(row, dict):
-            raise MissingError(f'{path}, line {number}: is no object; write {{"{next(iter(wanted.values()))}": …}}')
-        for role, column in wanted.items():
-            if not isinstance(row.get(column), str | int | float):
-                near = did_you_mean(column, list(row))
-                raise MissingError(
-                    f"{path}, line {number}: there is no text or number under '{column}', only {', '.join(row)}{near}; "
-                    f"data.columns says what it is called: {{{role}: name}}"
-                )
-        yield number, {role: str(row[column]) for role, column in wanted.items()}
+            raise MissingError(f'{place}: is no object; write {{"{next(iter(wanted.values()))}": …}}')
+        there = {role: column for role, column in also.items() if row.get(column) is not None}
+        yield number, {role: _text(row, role, column, place) for role, column in {**wanted, **there}.items()}
+
+
+def _text(row: Mapping[str, Any], role: str, column: str, place: str) -> str:
+    if column not in row:
+        near = did_you_mean(column, list(row))
+        raise MissingError(
+            f"{place}: there is no text or number under '{column}', only {', '.join(row)}{near}; "
+            f"data.columns says what it is called: {{{role}: name}}"
+        )
+    value = row[column]
+    if not isinstance(value, str | int | float):
+        kind = "null" if value is None else "a list" if isinstance(value, list) else "an object"
+        raise MissingError(f"{place}: '{column}' is {kind}; allowed is a text or a number")
+    try:
+        str(value).encode()
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(error.object[error.start]):04x}"
+        raise MissingError(f"{place}: '{column}' holds {half}, half of a character; mend or remove it") from error
+    return str(value)

@@ -7,10 +7,14 @@ import json
 import numpy as np
 import pytest
 
+from spiral_cli.data.pairs import PairRows
 from spiral_cli.data.tables import read_table
 from spiral_cli.data.texts import load_texts
+from spiral_cli.data.tokenizer import blank, learnt, numbers
 from spiral_cli.errors import MissingError
-from spiral_cli.recipe.data import Data
+from spiral_cli.recipe.data import Data, Tokens
+from spiral_cli.tasks.text_classification import TextClassification
+from spiral_cli.tasks.translation import Translation
 
 WANTED = {"text": "text", "label": "label"}
 
@@ -51,6 +55,12 @@ def test_json_lines_may_hold_numbers_and_other_names(tmp_path):
         ("t.jsonl", b'{"text": "a", "label": "x"}\n{"text": \n', r"t\.jsonl, line 2: is no JSON"),
         ("t.jsonl", b"[1]\n", r"t\.jsonl, line 1: is no object"),
         ("t.jsonl", b'{"text": "a"}\n', r"line 1: there is no text or number under 'label', only text"),
+        ("t.jsonl", b'{"text": null, "label": 1}\n', r"line 1: 'text' is null; allowed is a text or a number$"),
+        ("t.jsonl", b'{"text": "a", "label": [1]}\n', r"line 1: 'label' is a list; allowed is a text or a number$"),
+        ("t.jsonl", b'{"text": {}, "label": 1}\n', r"line 1: 'text' is an object; allowed"),
+        ("t.jsonl", b'\n{"text": "a \\ud83d", "label": 1}\n', r"line 2: 'text' holds \\ud83d, half of a character"),
+        ("t.jsonl", b'{"text": "a", "label": ' + b"1" * 5000 + b"}", r"line 1: is no JSON that can be read \(Exceeds"),
+        ("t.jsonl", b"\n" + b"[" * 100_000, r"line 2: is no JSON that can be read \(maximum recursion depth"),
         ("t.txt", b"a\n", r"t\.txt is no table; allowed are files that end in \.tsv, \.csv"),
     ],
 )
@@ -58,6 +68,21 @@ def test_what_does_not_fit_is_refused_with_file_and_line(tmp_path, name, content
     (tmp_path / name).write_bytes(content)
     with pytest.raises(MissingError, match=message):
         rows(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["t.tsv", "t.csv", "t.jsonl"])
+def test_columns_that_need_not_be_there_are_read_where_they_are(tmp_path, name):
+    tab = "\t" if name == "t.tsv" else ","
+    lines = {
+        True: [f"text{tab}label{tab}start", f"a{tab}x{tab}1.5"]
+        if name != "t.jsonl"
+        else ['{"text": "a", "label": "x", "start": 1.5}'],
+        False: [f"text{tab}label", f"a{tab}x"] if name != "t.jsonl" else ['{"text": "a", "label": "x", "start": null}'],
+    }
+    for there, content in lines.items():
+        (tmp_path / name).write_text("\n".join(content))
+        ((_, row),) = read_table(tmp_path / name, WANTED, {"offset": "start", "duration": "length"})
+        assert row == {"text": "a", "label": "x", **({"offset": "1.5"} if there else {})}
 
 
 def write(folder, part, pairs):
@@ -92,12 +117,12 @@ def test_texts_become_rows_whose_padding_is_zero(tmp_path):
 
 def test_what_is_odd_is_counted(tmp_path):
     write(tmp_path, "train", [*corpus(40, 1), ("good", "  "), ("good", "word " * 30)])
-    write(tmp_path, "test", [*corpus(5, 2), ("neutral", "neither one nor other"), ("bad", "")])
+    write(tmp_path, "test", [*corpus(5, 2), ("neutral", "neither one nor other"), ("bad", ""), ("bad", "\u200b\ufeff")])
     write(tmp_path, "valid", corpus(6, 3))
     data = load_texts(Data(format="text_table", path=str(tmp_path), tokens={"kind": "word", "max_length": 10}), 0)
     assert data.notes == (
         "1 of 42 train texts are empty and left out",
-        "1 of 7 test texts are empty and left out",
+        "2 of 8 test texts are empty and left out",
         "the class 'neutral' has no example in train, and 0 in validation, 1 in test, that no model can get right",
         "1 of 41 train texts have more than 10 pieces and are cut off there",
     )
@@ -126,3 +151,39 @@ def test_a_labels_column_that_is_empty_is_refused(tmp_path):
     write(tmp_path, "train", [("good", "a b"), ("", "c d")])
     with pytest.raises(MissingError, match=r"train\.tsv, line 3: the label is empty"):
         load_texts(Data(format="text_table", path=str(tmp_path)), 0)
+
+
+@pytest.mark.parametrize("lower", [True, False])
+@pytest.mark.parametrize("kind", ["unigram", "bpe", "word", "char"])
+def test_a_text_is_blank_if_no_vocabulary_has_a_piece_for_it(kind, lower):
+    model = learnt(["hello world", "a good day"] * 20, Tokens(kind=kind, lower=lower, vocabulary=40))
+    texts = [
+        "",
+        " ",
+        "\t\n",
+        "\u200b\u200b",
+        "\ufeff",
+        "\u00ad",
+        "\u2581",
+        "\x01\x7f",
+        "a",
+        "\u200ba",
+        ".",
+        "\u0301",
+        "ß",
+        "😀",
+    ]
+    said = blank(texts, lower)
+    assert said == [not one for one in numbers(model, texts)] and sum(said) >= 5 and not any(said[-6:])
+
+
+@pytest.mark.parametrize("empty", ["", "  ", "\u200b\u200b"])
+def test_a_sentence_that_holds_nothing_is_refused_by_number(tmp_path, empty):
+    write(tmp_path, "train", corpus(60, 1))
+    told = load_texts(Data(format="text_table", path=str(tmp_path), tokens={"kind": "word"}), 0).preprocessing
+    assert (TextClassification.rows_from(told, ["a great story"]) != 0).any()
+    pairs = PairRows((8, 8), told.vocabulary, told.tokenizer, "en", "de")
+    assert Translation.rows_from(pairs, ["a great story"]).shape == (1, 16)
+    for task, preprocessing in ((TextClassification, told), (Translation, pairs)):
+        with pytest.raises(MissingError, match="input 2 is empty, or nothing in it is seen; give a sentence"):
+            task.rows_from(preprocessing, ["a great story", empty])
