@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from spiral_cli.models.texts import positions
+from spiral_cli.models.texts import positions, read
 from spiral_cli.registry import models
 
 layers = keras.layers
@@ -24,7 +24,7 @@ def text_transformer(input_shape: tuple[int], outputs: int, vocabulary: int) -> 
         A model from (batch, length) int32, 0 for padding, to logits (batch, outputs).
     """
     tokens = keras.Input((None,), dtype="int32", name="tokens")
-    real = keras.ops.not_equal(tokens, 0)  # (B, T)
+    real = read(tokens)  # (B, T)
     x = layers.Embedding(vocabulary, WIDTH, name="embedding")(tokens)  # (B, T, 128)
     x = layers.Add(name="placed")([x, layers.Embedding(input_shape[0], WIDTH, name="position")(positions(tokens))])
     x = layers.Dropout(0.2, name="dropout")(x)

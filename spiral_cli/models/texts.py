@@ -11,6 +11,14 @@ def there(tokens: keras.KerasTensor) -> keras.KerasTensor:
     return keras.ops.expand_dims(real, -1)
 
 
+def read(tokens: keras.KerasTensor) -> keras.KerasTensor:
+    """Return where ``tokens`` (batch, length) are pieces, (batch, length) bool; of a row of nothing its first place.
+
+    A mean over them is a number then, whatever is asked.
+    """
+    return keras.ops.logical_or(keras.ops.not_equal(tokens, 0), keras.ops.equal(positions(tokens), 0))
+
+
 def earlier(tokens: keras.KerasTensor) -> keras.KerasTensor:
     """Return which pieces each may look at, itself and those before it, (batch, length, length) bool.
 

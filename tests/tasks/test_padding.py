@@ -32,6 +32,17 @@ def test_a_text_says_the_same_whatever_fills_its_row(name):
     assert not np.allclose(model(texts[:, :12]), model(texts), atol=1e-3)
 
 
+@pytest.mark.parametrize("name", ["text_cnn", "text_gru", "text_transformer"])
+def test_a_row_of_nothing_says_something_finite_and_changes_no_other(name):
+    model = built(name, (24,), 5, 50)
+    texts = RNG.integers(1, 50, (3, 24)).astype(np.int32)
+    alone = model(texts[:2]).numpy()
+    texts[2] = 0
+    said = model(texts).numpy()
+    assert np.isfinite(said).all()
+    np.testing.assert_allclose(said[:2], alone, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["speech_gru", "speech_conformer"])
 @pytest.mark.parametrize("length", [37, 40])
 def test_an_utterance_says_the_same_whatever_fills_its_row(name, length):
