@@ -6,10 +6,12 @@ import struct
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
@@ -38,7 +40,41 @@ class Recording:
     channels: int
 
 
-def read_audio(file: Path, rate: int) -> Recording:
+@dataclass(frozen=True)
+class Cut:
+    """Which part of a file is meant: from second ``start`` on, ``seconds`` of it, or all the rest."""
+
+    start: float = 0.0
+    seconds: float | None = None
+
+
+WHOLE = Cut()
+
+
+@contextmanager
+def refusing(file: Path) -> Iterator[ModuleType]:
+    """Yield soundfile to read ``file`` by.
+
+    Raises:
+        MissingError: it cannot be read, or is no sound; the message names it.
+    """
+    soundfile = needed("soundfile", "audio")
+    try:
+        yield soundfile
+    except OSError as error:
+        raise MissingError(f"{file} cannot be read ({error.strerror or error})") from error
+    except (soundfile.SoundFileError, TypeError, ValueError, MemoryError) as error:
+        reason = getattr(error, "error_string", None) or error
+        raise MissingError(f"{file} cannot be read as audio ({reason}); replace or remove it") from error
+
+
+def seconds_of(file: Path) -> float:
+    """Return how long a file of sound is, by its head alone; raises as `refusing`."""
+    with refusing(file) as soundfile, soundfile.SoundFile(file) as sound:
+        return sound.frames / sound.samplerate
+
+
+def read_audio(file: Path, rate: int, cut: Cut = WHOLE) -> Recording:
     """Read a file of sound.
 
     Integers of 8 to 32 bits become numbers from -1 to 1, several channels their mean. A file of no bytes is a
@@ -47,23 +83,23 @@ def read_audio(file: Path, rate: int) -> Recording:
     Args:
         file: of any format that libsndfile reads; its content says which, not its name.
         rate: samples a second to have.
+        cut: the part to read; what is behind the end is not there.
 
     Raises:
         MissingError: there is no such file, it is no sound, it ends too early or holds NaN; the message names it.
     """
-    soundfile = needed("soundfile", "audio")
-    try:
+    with refusing(file) as soundfile:
         if not file.stat().st_size:
             return Recording(np.zeros(0, np.float32), rate, 1)
         refuse_truncated_wav(file)
         with soundfile.SoundFile(file) as sound:
-            own, channels, frames = sound.samplerate, sound.channels, sound.frames
-            samples = sound.read(dtype="float32", always_2d=True)  # (n, channels)
-    except OSError as error:
-        raise MissingError(f"{file} cannot be read ({error.strerror or error})") from error
-    except (soundfile.SoundFileError, TypeError, ValueError, MemoryError) as error:
-        reason = getattr(error, "error_string", None) or error
-        raise MissingError(f"{file} cannot be read as audio ({reason}); replace or remove it") from error
+            own, channels = sound.samplerate, sound.channels
+            begin = min(round(cut.start * own), sound.frames)
+            left = sound.frames - begin
+            frames = left if cut.seconds is None else min(round(cut.seconds * own), left)
+            if begin:
+                sound.seek(begin)
+            samples = sound.read(frames, dtype="float32", always_2d=True)  # (n, channels)
     if len(samples) < frames:
         raise MissingError(f"{file} is truncated: it holds {len(samples)} of {frames} samples; replace or remove it")
     if not np.isfinite(samples).all():
@@ -109,24 +145,27 @@ def refuse_truncated_wav(file: Path) -> None:
             stream.seek(size + size % 2, 1)
 
 
-def read_blocks(files: Sequence[Path], rate: int, size: int = BLOCK) -> Iterator[list[Recording]]:
-    """Yield the recordings of ``files`` in order, up to ``size`` at a time.
+def read_blocks(
+    files: Sequence[Path], rate: int, size: int = BLOCK, cuts: Sequence[Cut] | None = None
+) -> Iterator[list[Recording]]:
+    """Yield the recordings of ``files``, or ``cuts`` of them, in order, up to ``size`` at a time.
 
     Raises:
         MissingError: after the last one, if files cannot be read: how many, and the first of them.
     """
     damaged: list[MissingError] = []
 
-    def attempt(file: Path) -> Recording | MissingError:
+    def attempt(file: Path, cut: Cut) -> Recording | MissingError:
         try:
-            return read_audio(file, rate)
+            return read_audio(file, rate, cut)
         except MissingError as error:
             return error
 
     needed("soundfile", "audio")  # said once, not of every file
+    cuts = [WHOLE] * len(files) if cuts is None else cuts
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(files), size):
-            found = list(pool.map(attempt, files[start : start + size]))
+            found = list(pool.map(attempt, files[start : start + size], cuts[start : start + size]))
             damaged += [one for one in found if isinstance(one, MissingError)]
             yield [one for one in found if isinstance(one, Recording)]
     if damaged:

@@ -39,7 +39,7 @@ def load_pairs(settings: Data, seed: int) -> Dataset:
     """
     raw, notes, pairs = read_raw(settings), [], {}
     for part, arrays in raw.parts().items():
-        pairs[part] = written(arrays, part, settings.tokens.lower)
+        pairs[part] = written(arrays, part)
         if empty := len(arrays.y) - len(pairs[part].y):
             notes.append(f"{empty} of {len(arrays.y)} {part} pairs have an empty side and are left out")
     pairs = divided(pairs, settings, seed)
@@ -97,7 +97,7 @@ def written(arrays: Arrays, part: str) -> Arrays:
         raise MissingError(
             f"data: {part} has {len(source)} sentences and {len(target)} translations; there must be one for each"
         )
-    there = np.flatnonzero(~np.array([blank(source, lower), blank(target, lower)]).any(axis=0))
+    there = np.flatnonzero(~np.array([blank(source), blank(target)]).any(axis=0))
     if not len(there):
         raise MissingError(f"data: of all {part} pairs one side is empty")
     return Arrays(np.array([source, target], object).T[there], np.zeros(len(there), np.int64))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from spiral_cli.data.audio_files import Found, faster, read_blocks
+from spiral_cli.data.audio_files import WHOLE, Cut, Found, faster, read_blocks
 from spiral_cli.data.bands import measured
 from spiral_cli.data.frames import Frames, filled
 from spiral_cli.data.load import read_raw, validation_fraction
@@ -17,37 +18,38 @@ from spiral_cli.data.log_mel import log_mels
 from spiral_cli.data.raw import Arrays
 from spiral_cli.data.splits import TEST_FRACTION, Dataset, Split
 from spiral_cli.data.stratify import generator
-from spiral_cli.data.tokenizer import UNKNOWN, learnt, numbers, pieceless, spelled, vocabulary
+from spiral_cli.data.tokenizer import UNKNOWN, blank, learnt, numbers, spelled, vocabulary
 from spiral_cli.data.tokens import padded
 from spiral_cli.errors import MissingError, UsageError
-from spiral_cli.recipe.data import Audio, Data, Tokens
+from spiral_cli.recipe.data import Audio, Data
+
+LEAST, MOST = 0.5, 3.0  # of the wanted size that a part of whole speakers may have
 
 
 @dataclass(frozen=True)
 class Utterance:
-    """A recording: its file, and who speaks; empty where nobody knows."""
+    """A recording: its file, who speaks, empty where nobody knows, and which part of the file it is."""
 
     file: str
     speaker: str
+    cut: Cut = WHOLE
 
 
 @dataclass(frozen=True)
 class Heard:
-    """Utterances of one part: what is said, who speaks, spectrograms (frames, mels) at every speed, and files."""
+    """Utterances of one part: what is said, where, and spectrograms (frames, mels) at every speed."""
 
     texts: list[str]
-    speakers: list[str]
+    given: list[Utterance]
     spectra: list[tuple[np.ndarray, ...]]
-    files: list[str]
 
     def take(self, index: np.ndarray) -> Heard:
         """Return the utterances at ``index`` (k,)."""
         rows = index.tolist()
         return Heard(
             [self.texts[row] for row in rows],
-            [self.speakers[row] for row in rows],
+            [self.given[row] for row in rows],
             [self.spectra[row] for row in rows],
-            [self.files[row] for row in rows],
         )
 
 
@@ -57,11 +59,13 @@ class Utterances(Split):
 
     Attributes:
         files: (n,) where each lies.
+        cuts: (n,) which part of its file each is.
         views: (speeds · n, frames, mels), rows at every speed, one speed after the other, its own first.
         view_lengths: (speeds · n, 1) int32, frames of each that are not padding.
     """
 
     files: tuple[str, ...]
+    cuts: tuple[Cut, ...]
     views: np.ndarray
     view_lengths: np.ndarray
 
@@ -72,8 +76,8 @@ def load_speech(settings: Data, seed: int) -> Dataset:
     All are decoded here, so that nothing fails later. Utterances without sound or transcript are left out, and of
     train those longer than ``data.audio.longest``; `Dataset.notes` counts them, and what is resampled or mixed down.
     Transcripts are compared as their pieces spell them, so that a model can say them.
-    Validation and test are carved from train by speaker where there are several. A training utterance weighs as
-    many pieces as its transcript has.
+    Validation and test are carved from train by speaker where that gives parts of about the wanted size. A training
+    utterance weighs as many pieces as its transcript has.
 
     Args:
         settings: the recipe's `data` section with absolute paths.
@@ -86,9 +90,10 @@ def load_speech(settings: Data, seed: int) -> Dataset:
     raw = read_raw(settings)
     notes, parts = list(raw.notes), {}
     for part, arrays in raw.parts().items():
-        parts[part], told = heard(arrays, part, settings.audio, settings.tokens)
+        parts[part], told = heard(arrays, part, settings)
         notes += told
-    parts = completed(parts, validation_fraction(settings), seed)
+    parts, told = completed(parts, validation_fraction(settings), seed)
+    notes += told
     if settings.subset is not None:
         parts["train"] = parts["train"].take(few_of(len(parts["train"].texts), settings.subset, seed))
     model = learnt(parts["train"].texts, settings.tokens)
@@ -102,7 +107,7 @@ def load_speech(settings: Data, seed: int) -> Dataset:
     return Dataset(**splits, labels="pieces", preprocessing=told_of, notes=tuple(notes))
 
 
-def heard(arrays: Arrays, part: str, settings: Audio, tokens: Tokens) -> tuple[Heard, list[str]]:
+def heard(arrays: Arrays, part: str, recipe: Data) -> tuple[Heard, list[str]]:
     """Decode a part.
 
     Returns:
@@ -111,69 +116,95 @@ def heard(arrays: Arrays, part: str, settings: Audio, tokens: Tokens) -> tuple[H
     Raises:
         MissingError: files cannot be read, or nothing is left.
     """
-    given: list[Utterance] = np.asarray(arrays.x).tolist()
+    settings, given = recipe.audio, np.asarray(arrays.x).tolist()
     texts = [str(one).strip() for one in arrays.y.tolist()]
-    empty = pieceless(texts, tokens)
     found = Found(part, settings.sample_rate)
     spectra: list[tuple[np.ndarray, ...]] = []
     seconds: list[float] = []
     others = settings.speeds if part == "train" else []
-    for recordings in read_blocks([Path(one.file) for one in given], settings.sample_rate):
+    files, cuts = [Path(one.file) for one in given], [one.cut for one in given]
+    for recordings in read_blocks(files, settings.sample_rate, cuts=cuts):
         found.add(recordings)
         seconds += [len(one.samples) / settings.sample_rate for one in recordings]
         sounds = [one.samples for one in recordings]
         speeds = [sounds, *([faster(one, speed) for one in sounds] for speed in others)]
         spectra += zip(*(log_mels(many, settings) for many in speeds), strict=True)
-    notes = found.notes()
-    if silent := sum(empty):
-        notes.append(f"{silent} of {len(texts)} {part} transcripts are empty and left out")
+    notes, silent = found.notes(), blank(texts)
+    if any(silent):
+        notes.append(f"{sum(silent)} of {len(texts)} {part} transcripts are empty and left out")
     longer = [part == "train" and length > settings.longest for length in seconds]
     if any(longer):
         notes.append(
             f"{sum(longer)} of {len(texts)} train recordings last over {settings.longest:g} s and are left out"
         )
-    usable = [not none and length > 0 and not long for none, length, long in zip(empty, seconds, longer, strict=True)]
+    usable = [not (mute or long) and length > 0 for mute, length, long in zip(silent, seconds, longer, strict=True)]
     if not any(usable):
         raise MissingError(f"data: of all {len(texts)} {part} recordings none has sound and a transcript")
-    whole = Heard(texts, [one.speaker for one in given], spectra, [one.file for one in given])
-    return whole.take(np.flatnonzero(usable)), notes
+    return Heard(texts, given, spectra).take(np.flatnonzero(usable)), notes
 
 
-def completed(parts: Mapping[str, Heard], fraction: float, seed: int) -> dict[str, Heard]:
+def completed(parts: Mapping[str, Heard], fraction: float, seed: int) -> tuple[dict[str, Heard], list[str]]:
     """Return train, validation and test, with missing parts carved from train as `splits.complete` does, by speaker.
+
+    Returns:
+        The parts, and a sentence for each that speakers could not be divided into.
 
     Raises:
         MissingError: there is no train part, or a part would be empty.
     """
-    whole = dict(parts)
+    whole, notes = dict(parts), []
     if "train" not in whole:
         raise MissingError(f"data: there is no train part, only {', '.join(whole)}; give data.path or data.train")
     if "test" not in whole and "validation" in whole:
         whole["test"] = whole.pop("validation")
     for part, size in (("test", TEST_FRACTION), ("validation", fraction)):
         if part not in whole:
-            chosen = carved(whole["train"].speakers, size, seed, part)
+            speakers = [one.speaker for one in whole["train"].given]
+            chosen = carved(speakers, size, seed, part)
             whole[part] = whole["train"].take(np.flatnonzero(chosen))
             whole["train"] = whole["train"].take(np.flatnonzero(~chosen))
-    return whole
+            both = {one.speaker for one in whole[part].given} & {one.speaker for one in whole["train"].given}
+            if both and len(names := set(speakers)) > 1:
+                notes.append(
+                    f"the {part} part, {len(whole[part].given)} of {len(speakers)} train utterances, shares "
+                    f"{len(both)} of {len(names)} speakers with train: whole ones make no part of about that size"
+                )
+    return whole, notes
 
 
 def carved(speakers: Sequence[str], fraction: float, seed: int, part: str) -> np.ndarray:
-    """Say of each utterance (n,) whether it becomes ``part``: whole speakers, or single ones where there is but one.
+    """Say of each utterance (n,) whether it becomes ``part``: whole speakers, or single ones where that cannot be.
 
     Raises:
         MissingError: a part would be empty.
     """
-    names = sorted(set(speakers))
-    groups = np.array([names.index(one) for one in speakers]) if len(names) > 2 else np.arange(len(speakers))
-    order = generator(seed, part).permutation(groups.max() + 1)
-    reached = np.cumsum(np.bincount(groups)[order])
-    wanted = max(fraction * len(groups), 1.0)
-    chosen = np.isin(groups, order[: 1 + int(np.searchsorted(reached, wanted))])
-    if chosen.all():
-        raise MissingError(
-            f"data: {len(groups)} utterances are too few to carve a {part} part from; give one of its own"
-        )
+    size, wanted = len(speakers), max(fraction * len(speakers), 1.0)
+    names, groups, counts = np.unique(speakers, return_inverse=True, return_counts=True)
+    if len(names) > 2:
+        chosen = np.isin(groups, drawn(counts, wanted, seed, part))
+        if chosen.sum() >= LEAST * wanted:
+            return chosen
+    if wanted > size - 1:
+        raise MissingError(f"data: {size} utterances are too few to carve a {part} part from; give one of its own")
+    chosen = np.zeros(size, bool)
+    chosen[generator(seed, part).permutation(size)[: math.ceil(wanted)]] = True
+    return chosen
+
+
+def drawn(counts: np.ndarray, wanted: float, seed: int, part: str) -> list[int]:
+    """Return speakers of together ``wanted`` utterances, in a random order; who has far too many is passed over.
+
+    Args:
+        counts: (speakers,) utterances of each.
+        wanted: utterances to have.
+        seed, part: of the order.
+    """
+    size, reached, chosen = counts.sum(), 0, []
+    most = min(MOST * wanted, size - (size - wanted) / MOST)  # neither part grows, nor shrinks the other, beyond it
+    for speaker in generator(seed, part).permutation(len(counts)).tolist():
+        if reached < wanted and reached + counts[speaker] <= most:
+            chosen.append(speaker)
+            reached += counts[speaker]
     return chosen
 
 
@@ -213,7 +244,8 @@ def utterances(found: Heard, pieces: list[list[int]], told: Frames, most: int, p
         weight,
         lengths=lengths[: len(y)],
         references=tuple(spelled(base64.b64decode(told.tokenizer), found.texts)),
-        files=tuple(found.files),
+        files=tuple(one.file for one in found.given),
+        cuts=tuple(one.cut for one in found.given),
         views=np.concatenate(rows) if len(rows) > 1 else rows[0],
         view_lengths=lengths,
     )

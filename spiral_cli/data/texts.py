@@ -36,7 +36,7 @@ def load_texts(settings: Data, seed: int) -> Dataset:
     raw, notes = read_raw(settings), []
     parts = {}
     for part, arrays in raw.parts().items():
-        parts[part], empty = written(arrays, part, settings.tokens.lower)
+        parts[part], empty = written(arrays, part)
         if empty:
             notes.append(f"{empty} of {len(arrays.y)} {part} texts are empty and left out")
     parts, labels = labelled(parts, raw.classes, settings, seed)
@@ -53,7 +53,7 @@ def load_texts(settings: Data, seed: int) -> Dataset:
     return Dataset(**splits, labels=labels.kind, preprocessing=told, notes=(*raw.notes, *notes))
 
 
-def written(arrays: Arrays, part: str, lower: bool) -> tuple[Arrays, int]:
+def written(arrays: Arrays, part: str) -> tuple[Arrays, int]:
     """Return the texts that are not `blank`, without white space around them, with weights; and how many were.
 
     Raises:
@@ -65,7 +65,7 @@ def written(arrays: Arrays, part: str, lower: bool) -> tuple[Arrays, int]:
             f"data: {part} has {len(texts)} texts and {len(arrays.y)} labels; there must be one for each"
         )
     weight = np.ones(len(texts), np.float32) if arrays.weight is None else np.asarray(arrays.weight, np.float32)
-    there = np.flatnonzero(~np.array(blank(texts, lower)))
+    there = np.flatnonzero(~np.array(blank(texts)))
     if not len(there):
         raise MissingError(f"data: all {part} texts are empty")
     return replace(arrays, x=column(texts), weight=weight).take(there), len(texts) - len(there)

@@ -82,7 +82,7 @@ def refuse_few_pieces(told: str, settings: Tokens, own: int) -> None:
 def blank(texts: Sequence[str]) -> list[bool]:
     """Say of each text whether it has no piece, whatever the vocabulary: it is empty, or nothing in it is seen."""
     normalizer = needed("sentencepiece", "text").SentencePieceNormalizer(rule_name="nmt_nfkc")
-    return [not one for one in normalizer.normalize(list(texts))]
+    return [not one.strip(SPACE) for one in normalizer.normalize(list(texts))]
 
 
 @cache
@@ -108,12 +108,6 @@ def spelled(model: bytes, texts: Sequence[str]) -> list[str]:
     """
     pieces = opened(model).encode(list(texts), out_type=str, num_threads=1)
     return ["".join(one).replace(SPACE, " ").strip() for one in pieces]
-
-
-def pieceless(texts: Sequence[str], settings: Tokens) -> list[bool]:
-    """Say of each text whether no piece is made of it: it is empty, or holds marks without width alone."""
-    normalizer = needed("sentencepiece", "text").SentencePieceNormalizer(rule_name=rule(settings))
-    return [not one.strip(SPACE) for one in normalizer.normalize(list(texts))]
 
 
 def vocabulary(model: bytes) -> list[str]:

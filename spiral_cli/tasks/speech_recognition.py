@@ -24,7 +24,7 @@ from spiral_cli.recipe.schema import Recipe
 from spiral_cli.tasks.classification import refuse_other_precision
 from spiral_cli.tasks.piece_head import differing
 from spiral_cli.tasks.plain import PlainTask
-from spiral_cli.tasks.transcription_head import TranscriptionHead, Transcripts
+from spiral_cli.tasks.transcription_head import TranscriptionHead, Transcripts, frames_for
 
 USELESS = 0.95  # of all characters wrong
 
@@ -45,7 +45,7 @@ class SpeechRecognition(PlainTask):
         return self.preprocessing.input_shape[0] // 2 + 1, self.preprocessing.vocabulary
 
     def head(self, model: keras.Model, declared: str = "auto") -> TranscriptionHead:
-        """Return how to read ``model``'s output.
+        """Return how to read ``model``'s output, and note in the data what its frames are too few for.
 
         Raises:
             UsageError: it does not take these frames, or gives something else than pieces frame by frame.
@@ -65,7 +65,23 @@ class SpeechRecognition(PlainTask):
                 f"model '{model.name}' gives {getattr(output, 'shape', type(output).__name__)}; recognition of "
                 f"{width - 1} pieces and the blank needs (batch, frames, {width})"
             )
+        note = self._crowded(-(-sample.shape[1] // output.shape[1]))
+        if note and note not in self.dataset.notes:
+            self.dataset = replace(self.dataset, notes=(*self.dataset.notes, note))
         return TranscriptionHead(self.preprocessing, probabilities=declared == "probabilities")
+
+    def _crowded(self, stride: int) -> str | None:
+        """Return how many training utterances have no alignment at one frame for every ``stride``, or None."""
+        train, speeds = self._train, (1.0, *self.recipe.data.audio.speeds)
+        given = -(-train.view_lengths.reshape(len(speeds), -1) // stride)
+        counts = (frames_for(train.y) > given).sum(axis=1)
+        if not counts.any():
+            return None
+        said = ", ".join(f"{count} at speed {speed:g}" for speed, count in zip(speeds, counts, strict=True) if count)
+        return (
+            f"of {len(train.y)} train utterances {said} have fewer frames than their transcripts take, of which the "
+            f"model gives one for every {stride}, and teach nothing"
+        )
 
     def doubt(self, model: keras.Model, head: TranscriptionHead, metrics: Mapping[str, float]) -> str | None:
         """Return why a teacher that hardly gets a character right has nothing to teach, or None."""
@@ -87,9 +103,13 @@ class SpeechRecognition(PlainTask):
         """Return the first ``most`` utterances that the two transcribe differently."""
         assert isinstance(split, Utterances)
         rate, truth = self.preprocessing.sample_rate, split.references or ()
+
+        def sound(row: int) -> np.ndarray:
+            return read_audio(Path(split.files[row]), rate, split.cuts[row]).samples
+
         return [
             {
-                "shown": {"kind": "audio", "source": data_uri(read_audio(Path(split.files[row]), rate).samples, rate)},
+                "shown": {"kind": "audio", "source": data_uri(sound(row), rate)},
                 "truth": truth[row],
                 "teacher": {"answer": teacher.texts[row], "confidence": None},
                 "student": {"answer": student.texts[row], "confidence": None},

@@ -118,6 +118,12 @@ def ctc(logits: tf.Tensor, y: tf.Tensor, frames: tf.Tensor) -> tf.Tensor:
     return tf.where(tf.math.is_finite(losses), losses, 0.0)
 
 
+def frames_for(y: np.ndarray) -> np.ndarray:
+    """Return how many frames (n,) pieces (n, longest) take: one each, and a blank between two that are alike."""
+    again = (y[:, 1:] == y[:, :-1]) & (y[:, 1:] != PAD)
+    return np.count_nonzero(y, axis=1) + np.count_nonzero(again, axis=1)
+
+
 def collapsed(best: np.ndarray) -> np.ndarray:
     """Return the pieces of an alignment (frames,): repetitions are one, blanks none."""
     first = np.concatenate([[True], best[1:] != best[:-1]])

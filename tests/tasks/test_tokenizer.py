@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spiral_cli.data.tokenizer import UNKNOWN, learnt, numbers, pieceless, spelled, text, vocabulary
+from spiral_cli.data.tokenizer import UNKNOWN, blank, learnt, numbers, spelled, text, vocabulary
 from spiral_cli.errors import UsageError
 from spiral_cli.recipe.data import Tokens
 
@@ -43,7 +43,7 @@ def test_what_is_spelled_is_what_a_perfect_model_says(texts, lower):
     model = MODELS[lower, False]
     for pieces, again in zip(numbers(model, texts), spelled(model, texts), strict=True):
         assert UNKNOWN in pieces or text(model, pieces) == again
-    assert pieceless(texts, Tokens(lower=lower)) == [not one.strip() for one in spelled(model, texts)]
+    assert blank(texts) == [not one.strip() for one in spelled(model, texts)]
 
 
 @pytest.mark.parametrize(

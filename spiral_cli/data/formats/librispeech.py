@@ -18,6 +18,8 @@ PREFIXES = {**NAMES, "validation": (*NAMES["validation"], "dev")}  # train-clean
 def librispeech(settings: Data) -> Raw:
     """LibriSpeech (Panayotov et al. 2015): train-*, dev-* and test-* with SPEAKER/CHAPTER/*.flac and *.trans.txt."""
     root = root_path(settings)
+    if root is not None and not root.is_dir():
+        raise MissingError(f"data.path: {root} is a file; allowed is LibriSpeech's own folder, with train-… in it")
     folders: dict[str, list[Path]] = {part: [path] for part, path in own_paths(settings).items()}
     below = [] if root is None else [folder for folder in sorted(root.iterdir()) if folder.is_dir()]
     for part, names in PREFIXES.items():

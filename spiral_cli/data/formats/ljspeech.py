@@ -11,6 +11,8 @@ from spiral_cli.errors import MissingError
 from spiral_cli.recipe.data import Data
 from spiral_cli.registry import datasets
 
+ENDING = ".wav"
+
 
 @datasets.register("ljspeech", needs=("path",), gives="speech")
 def ljspeech(settings: Data) -> Raw:
@@ -24,7 +26,8 @@ def read_part(folder: Path) -> Arrays:
     """Return the recordings of a folder and the last field of each line, where numbers are written as words.
 
     Raises:
-        MissingError: there is no metadata.csv, or a line of it that is not name|text or name|text|text.
+        MissingError: there is no metadata.csv, or a line of it that is not name|text or name|text|text, or names no
+            recording.
     """
     table = folder / "metadata.csv"
     heard, texts = [], []
@@ -36,7 +39,12 @@ def read_part(folder: Path) -> Arrays:
             raise MissingError(
                 f"{table}, line {number}: received {len(fields)} fields; allowed: name|text|text in words"
             )
-        heard.append(Utterance(str(folder / "wavs" / f"{fields[0].strip()}.wav"), ""))
+        name = fields[0].strip()
+        file = folder / "wavs" / (name if name.lower().endswith(ENDING) else f"{name}{ENDING}")
+        if not file.is_file():
+            header = "; LJSpeech has no line of names above: if this is one, remove it" if number == 1 else ""
+            raise MissingError(f"{table}, line {number}: there is no file {file}{header}")
+        heard.append(Utterance(str(file), ""))
         texts.append(fields[-1])
     if not heard:
         raise MissingError(f"{table} holds no line")
