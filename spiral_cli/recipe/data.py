@@ -109,7 +109,7 @@ class Data(Section):
     )
     channels: Literal[1, 3] | None = Field(default=None, description="1 grey, 3 colour; as the data are by default")
     scale: Literal["0-255", "0-1", "-1-1"] = Field(default="0-1", description="the range of values the model expects")
-    classes: Annotated[list[ClassName], Field(min_length=2)] | None = Field(
+    classes: Annotated[list[ClassName], Field(min_length=1)] | None = Field(
         default=None, description="class names in the order of the model's outputs"
     )
     labels: Literal["auto", "sparse", "one_hot", "binary", "multi_label"] = Field(
@@ -151,6 +151,8 @@ class Data(Section):
         yield from self.column_findings(facts.get("columns", ()))
         yield from augment_findings(self.augment)
         yield from repeated("classes", self.classes or [])
+        if self.classes and len(self.classes) < 2 and facts.get("gives") != "boxes":
+            yield ("classes",), "received one class; allowed: 2 or more, except of boxes (coco, voc, yolo)"
         if self.classes and isinstance(self.class_weights, dict):
             for name in self.class_weights:
                 if name not in self.classes:
