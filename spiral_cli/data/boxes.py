@@ -95,6 +95,11 @@ def load_boxes(settings: Data, seed: int) -> Dataset:
         for part, rows in ((part, np.asarray(one.x)) for part, one in parts.items())
     }
     notes = [sentence for part in found for sentence in found[part].notes(part)]
+    if not (splits["train"].y[..., 4] != PADDING).any():
+        raise MissingError(
+            f"data: not one of {len(splits['train'].x)} train images has a box, so there is nothing to learn; what "
+            f"was looked for as {settings.format}: {'; '.join((*raw.notes, *notes))}"
+        )
     return Dataset(**splits, labels="boxes", preprocessing=told, notes=(*raw.notes, *notes, *unseen(splits, classes)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -146,7 +147,55 @@ def test_images_without_a_label_file_have_no_objects(tmp_path):
     (tmp_path / "labels/train/000.txt").unlink()
     dataset = load("yolo", tmp_path)
     assert there(dataset.train.y[0]) == []
-    assert "1 images have no label file and count as images without objects" in dataset.notes
+    assert dataset.notes[0] == (
+        "1 images have no label file, in labels or beside them, and count as images without objects "
+        f"(first: {tmp_path}/images/train/000.png)"
+    )
+
+
+def test_yolo_labels_beside_their_images_are_found_in_a_folder_called_images_too(tmp_path):
+    root = tmp_path / "images/set"  # what lies above the data is not asked
+    write_yolo(root, {"train": TRAIN, "val": VALIDATION, "test": TEST}, SIZE)
+    wanted = load("yolo", root).fingerprint()
+    (tmp_path / "labels/set").mkdir(parents=True)
+    for part in ("train", "val", "test"):
+        for file in (root / "labels" / part).iterdir():
+            file.rename(root / "images" / part / file.name)
+    assert load("yolo", root).fingerprint() == wanted
+    parts = {"train": "train", "validation": "val", "test": "test"}
+    own = {part: f"{root}/images/{name}" for part, name in parts.items()}
+    assert load_boxes(Data(format="yolo", classes=list(CLASSES), **own), 0).fingerprint() == wanted
+    (root / "labels/test/000.txt").write_text("")  # in labels it is looked for first
+    assert there(load("yolo", root).test.y[0]) == []
+    only = tmp_path / "darknet"
+    only.mkdir()
+    (root / "images/train").rename(only / "images")
+    (only / "classes.txt").write_text("disc\nsquare\n")
+    assert sum(len(there(y)) for y in load("yolo", only).train.y) > 0
+
+
+@pytest.mark.parametrize("format", WRITERS)
+def test_a_train_part_without_a_box_is_refused(format, tmp_path):
+    WRITERS[format](tmp_path / "set", {"train": [[]] * 4, "val": VALIDATION, "test": TEST}, SIZE)
+    said = f"not one of 4 train images has a box.*looked for as {format}: .*train: 4 images have no object"
+    if format == "yolo":
+        shutil.rmtree(tmp_path / "set/labels/train")
+        said = "not one of 4 train images has a box.*4 images have no label file, in labels or beside them.*000.png"
+    with pytest.raises(MissingError, match=said):
+        load(format, tmp_path / "set")
+
+
+@pytest.mark.parametrize("format", WRITERS)
+def test_objects_may_be_of_one_class(format, tmp_path):
+    WRITERS[format](tmp_path / "set", {"train": [[DISC]] * 4, "val": VALIDATION, "test": VALIDATION}, SIZE)
+    if format == "yolo":
+        (tmp_path / "set/data.yaml").unlink()
+    content = tmp_path / "set/annotations/instances_train2017.json"
+    if format == "coco":
+        for file in content.parent.iterdir():
+            file.write_text(json.dumps({**json.loads(file.read_text()), "categories": [{"id": 3, "name": "disc"}]}))
+    dataset = load(format, tmp_path / "set", classes=["disc"])
+    assert dataset.preprocessing.classes == ("disc",) and there(dataset.test.y[0]) == [(4.0, 6.0, 24.0, 26.0, 0.0)]
 
 
 def test_a_class_that_train_lacks_is_told(tmp_path):
@@ -195,6 +244,37 @@ def test_a_listed_image_without_annotation_is_refused_with_the_line(tmp_path):
         load("voc", tmp_path)
 
 
+def test_names_in_a_list_may_hold_spaces_and_a_mark_behind_them(tmp_path):
+    write_voc(tmp_path, {"train": TRAIN, "test": TEST}, SIZE)
+    names = [f"train{number:03d}" for number in range(len(TRAIN))]
+    wanted = load("voc", tmp_path).fingerprint()
+    (tmp_path / "ImageSets/Main/train.txt").write_text(
+        "".join(f"{name}  {n % 3 - 1}\n" for n, name in enumerate(names))
+    )
+    assert load("voc", tmp_path).fingerprint() == wanted
+    for name in names:
+        for file in (tmp_path / f"Annotations/{name}.xml", tmp_path / f"JPEGImages/{name}.png"):
+            file.rename(file.with_stem(f"{name} 0"))
+    (tmp_path / "ImageSets/Main/train.txt").write_text("".join(f"{name} 0\r\n" for name in names))
+    assert load("voc", tmp_path).fingerprint() == wanted
+    (tmp_path / "ImageSets/Main/train.txt").write_text("train000 0 2\n")
+    with pytest.raises(MissingError, match=r"train\.txt, line 1: there is no .*train000 0 2\.xml"):
+        load("voc", tmp_path)
+
+
+@pytest.mark.parametrize("encoding", ["ISO-8859-1", "utf-16", "utf-8-sig"])
+def test_xml_is_read_in_the_encoding_it_declares(tmp_path, encoding):
+    write_voc(tmp_path, {"train": TRAIN, "val": VALIDATION, "test": TEST}, SIZE)
+    declared = encoding.removesuffix("-sig")
+    for file in (tmp_path / "Annotations").iterdir():
+        text = file.read_text().replace("disc", "Käse")
+        file.write_bytes(f'<?xml version="1.0" encoding="{declared}"?>{text}'.encode(encoding))
+    assert load("voc", tmp_path).preprocessing.classes == ("Käse", "square")
+    (tmp_path / "Annotations/train000.xml").write_bytes(b'<?xml version="1.0" encoding="klingon"?><annotation/>')
+    with pytest.raises(MissingError, match=r"train000\.xml, line 1: (is no XML|has an encoding that cannot be read)"):
+        load("voc", tmp_path)
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
@@ -231,9 +311,50 @@ def test_yolo_in_folders_of_parts_and_by_data_yaml(tmp_path):
         "path: shapes\ntrain: train/images\nval: val/images\ntest: test/images\nnames: [disc, square]\n"
     )
     assert load("yolo", tmp_path / "c").fingerprint() == wanted
+    (tmp_path / "c/data.yaml").write_text("train: shapes/train/images\nnames: {'0': disc, '1': square}\n")
+    dataset = load("yolo", tmp_path / "c", validation=0.25, test=f"{tmp_path}/c/shapes/test/images")
+    assert len(dataset.test.x) == 1 and dataset.preprocessing.classes == CLASSES
+    (tmp_path / "c/data.yaml").write_text("train: shapes/train/images\nnames: {1: disc, 2: square}\n")
+    with pytest.raises(MissingError, match=r"c/data\.yaml: names are of 1, 2; count from 0"):
+        load("yolo", tmp_path / "c")
     (tmp_path / "c/data.yaml").write_text("names: [disc\n")
     with pytest.raises(MissingError, match=r"data\.yaml, line 2: is no YAML"):
         load("yolo", tmp_path / "c")
+
+
+def counts(root: Path, text: str) -> list[int]:
+    (root / "data.yaml").write_text(text + "\nnames: [disc, square]\n")
+    dataset = load("yolo", root, validation=0.25)
+    return [len(split.x) for split in (dataset.train, dataset.validation, dataset.test)]
+
+
+def test_data_yaml_is_believed_before_the_names_of_folders(tmp_path):
+    write_yolo(tmp_path, {"train": TRAIN, "more": TRAIN[:4], "dev": [[DISC]] * 2, "test": TEST}, SIZE)
+    files = [f"./images/train/{number:03d}.png" for number in range(8)]
+    (tmp_path / "some.txt").write_text("\n".join(files) + "\n\n")
+    assert counts(tmp_path, "") == [9, 3, 1]
+    assert counts(tmp_path, "train: images/train\nval: images/dev") == [9, 3, 2]
+    assert counts(tmp_path, "train: images/train\nval: images/dev\ntest: images/test") == [12, 2, 1]
+    assert counts(tmp_path, "train: [images/train, images/more]\nval: images/dev\ntest: images/test") == [16, 2, 1]
+    assert counts(tmp_path, "train: some.txt\nvalid: [images/dev]\ntest:") == [5, 3, 2]
+    assert counts(tmp_path, f"path: {tmp_path}/images\ntrain: ../some.txt\nval: dev") == [5, 3, 2]
+    assert counts(tmp_path, "train: ../images/train\nval: ../images/dev") == [9, 3, 2]  # as Roboflow writes them
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("train: images/train\nval: images/dev", r"data\.yaml: val names images/dev, which is not in .*; correct it"),
+        ("train: [images/train, images/more]", r"data\.yaml: train names images/more, which is not in"),
+        ("train: some.txt", r"some\.txt, line 2: there is no image images/train/099\.png; paths are from"),
+        ("train: images/train/000.png", r"000\.png: a part of a yolo set is a folder of images, or a \.txt file"),
+    ],
+)
+def test_what_data_yaml_names_must_be_there(tmp_path, text, said):
+    write_yolo(tmp_path, {"train": TRAIN, "val": VALIDATION}, SIZE)
+    (tmp_path / "some.txt").write_text("images/train/000.png\nimages/train/099.png\n")
+    with pytest.raises(MissingError, match=said):
+        counts(tmp_path, text)
 
 
 def test_yolo_needs_names(tmp_path):

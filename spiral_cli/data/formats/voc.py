@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from spiral_cli.recipe.data import Data
 from spiral_cli.registry import datasets
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
+MARK = re.compile(r"\s+(1|-1|0)$")  # behind a name in the list of a class: whether the image shows it
 EDGE = 1.0  # pixels are counted from 1 and the last one belongs to the box: its left edge is one less
 
 
@@ -79,7 +81,8 @@ def listed(path: Path) -> list[tuple[Path, Path]]:
     """Return XML files and the folders of their images: those a list names, or those in a folder.
 
     Args:
-        path: ImageSets/Main/NAME.txt with the name of an image a line, or a folder of XML files.
+        path: ImageSets/Main/NAME.txt with the name of an image a line, or a folder of XML files; VOC's lists of
+            a class say 1, -1 or 0 behind each name, which counts for nothing here.
 
     Raises:
         MissingError: there are none, or a list names one that is not there.
@@ -97,7 +100,10 @@ def listed(path: Path) -> list[tuple[Path, Path]]:
     for number, line in enumerate(read_text(path).splitlines(), 1):
         if not line.strip():
             continue
-        xml = root / "Annotations" / f"{line.split()[0]}.xml"
+        name = line.strip()
+        xml, marked = (root / "Annotations" / f"{one}.xml" for one in (name, MARK.sub("", name)))
+        if not xml.is_file():
+            xml = marked
         if not xml.is_file():
             raise MissingError(f"{path}, line {number}: there is no {xml}; every image that is named needs one")
         pairs.append((xml, root / "JPEGImages"))
@@ -111,9 +117,15 @@ def described(xml: Path, images: Path) -> Described:
         MissingError: it is no XML, or an object lacks its name or an edge.
     """
     try:
-        root = ElementTree.fromstring(read_text(xml))
+        root = ElementTree.fromstring(xml.read_bytes())
     except ElementTree.ParseError as error:
         raise MissingError(f"{xml}, line {error.position[0]}: is no XML ({error}); mend or remove it") from error
+    except (LookupError, ValueError) as error:
+        raise MissingError(
+            f"{xml}, line 1: has an encoding that cannot be read ({error}); store it as UTF-8"
+        ) from error
+    except OSError as error:
+        raise MissingError(f"{xml} cannot be read ({error.strerror or error})") from error
     objects, difficult = [], 0
     for number, one in enumerate(root.iter("object"), 1):
         name = (one.findtext("name") or "").strip()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,58 +22,113 @@ FIELDS = 5  # class, centre x, centre y, width, height
 @datasets.register("yolo", needs=("path",), gives="boxes")
 def yolo(settings: Data) -> Raw:
     """YOLO: images and labels folders with `class x y width height` lines in parts of 1, names in data.yaml."""
-    root = root_path(settings)
-    folders = (find_parts(root) if root else {}) | own_paths(settings)
-    home = root or next(iter(folders.values()))
+    root, own = root_path(settings), own_paths(settings)
+    files = (find_parts(root) if root else {}) | {
+        part: images_at(path, [root] if root else []) for part, path in own.items()
+    }
+    home = root or next(iter(own.values()))
     classes = settings.classes or names_of(home)
     if not classes:
         raise MissingError(f"{home} has no data.yaml with names and no classes.txt; give data.classes")
-    read = {part: pictures(folder, classes) for part, folder in folders.items()}
-    bare = sum(count for _, count in read.values())
-    notes = [f"{bare} images have no label file and count as images without objects"] if bare else []
-    return raw_of({part: many for part, (many, _) in read.items()}, classes, notes)
+    labels = {image: labels_of(image, root) for many in files.values() for image in many}
+    parts = {part: [picture(image, labels[image], classes) for image in many] for part, many in files.items()}
+    bare = [image for image, file in labels.items() if not file.is_file()]
+    notes = []
+    if bare:
+        notes = [
+            f"{len(bare)} images have no label file, in labels or beside them, and count as images without objects "
+            f"(first: {bare[0]})"
+        ]
+    return raw_of(parts, classes, notes)
 
 
-def find_parts(root: Path) -> dict[str, Path]:
-    """Return the folder of images of each part: images/train, train/images, or what data.yaml says; images is train.
+def find_parts(root: Path) -> dict[str, list[Path]]:
+    """Return the images of each part: of what data.yaml says, else images/train, train/images; images is train.
 
     Raises:
-        MissingError: there is none.
+        MissingError: there is none, or data.yaml names what is not there.
     """
+    if (file := description(root)) and (stated := described_parts(file)):
+        return stated
     places = {
         part: [folder for name in names for folder in (root / "images" / name, root / name / "images")]
         for part, names in NAMES.items()
     }
     found = {part: folder for part, several in places.items() for folder in reversed(several) if folder.is_dir()}
-    if "train" not in found:
-        found = dict(described_parts(root)) or found
-    if "train" not in found and (root / "images").is_dir() and not found:
+    if not found and (root / "images").is_dir():
         found = {"train": root / "images"}
     if not found:
         raise MissingError(
             f"data.path: {root} holds no images/train, train/images or images, and no data.yaml with them"
         )
-    return found
+    return {part: image_files(folder) for part, folder in found.items()}
 
 
-def described_parts(root: Path) -> Iterator[tuple[str, Path]]:
-    """Yield the parts whose folders data.yaml names."""
-    facts = described(root)
-    for part, key in (("train", "train"), ("validation", "val"), ("test", "test")):
-        folder = root / str(facts.get("path") or "") / str(facts.get(key) or "missing")
-        if folder.is_dir():
-            yield part, folder
+def described_parts(file: Path) -> dict[str, list[Path]]:
+    """Return the images of each part that data.yaml names: a folder, a list of images, or several of them.
+
+    Paths are from the folder that it calls path, or from its own.
+
+    Raises:
+        MissingError: it names what is not there.
+    """
+    facts, parts = described(file), {}
+    homes = (file.parent / str(facts.get("path") or ""), file.parent)
+    for part, names in NAMES.items():
+        for key in [name for name in names if facts.get(name)][:1]:
+            entries = facts[key] if isinstance(facts[key], list) else [facts[key]]
+            places = [there(str(one), homes) for one in entries]
+            if None in places:
+                one = entries[places.index(None)]
+                raise MissingError(
+                    f"{file}: {key} names {one}, which is not in {homes[0]}; correct it, or give data.{part}"
+                )
+            parts[part] = [image for place in places if place for image in images_at(place, homes)]
+    return parts
 
 
-def described(root: Path) -> Mapping[str, Any]:
-    """Return what data.yaml says, nothing where there is none.
+def there(name: str, homes: Iterable[Path]) -> Path | None:
+    """Return what lies at the path ``name`` from the first of ``homes`` where something does, or None.
+
+    A path that begins with .. is tried without it, too: so Roboflow writes those beside its data.yaml.
+    """
+    return next(
+        (place for home in homes for one in (name, name.removeprefix("../")) if (place := home / one).exists()), None
+    )
+
+
+def images_at(place: Path, homes: Sequence[Path]) -> list[Path]:
+    """Return the images below a folder, or those that a list names, one a line, from its own folder or ``homes``.
+
+    Raises:
+        MissingError: the file is no list, or names an image that is not there; with the line.
+    """
+    if place.is_dir():
+        return image_files(place)
+    if place.suffix != ".txt":
+        raise MissingError(f"{place}: a part of a yolo set is a folder of images, or a .txt file with a path a line")
+    images = []
+    for number, line in enumerate(read_text(place).splitlines(), 1):
+        if not (name := line.strip()):
+            continue
+        image = there(name, (place.parent, *homes))
+        if image is None or not image.is_file():
+            raise MissingError(f"{place}, line {number}: there is no image {name}; paths are from {place.parent}")
+        images.append(image)
+    return images
+
+
+def description(root: Path) -> Path | None:
+    """Return the file in ``root`` that describes the set, or None."""
+    return next((file for file in (root / "data.yaml", root / "dataset.yaml") if file.is_file()), None)
+
+
+def described(path: Path) -> Mapping[str, Any]:
+    """Return what data.yaml says.
 
     Raises:
         MissingError: it cannot be read.
     """
-    path = next((file for file in (root / "data.yaml", root / "dataset.yaml") if file.is_file()), None)
-    if path is None:
-        return {}
     try:
         facts = yaml.safe_load(read_text(path))
     except yaml.YAMLError as error:
@@ -86,11 +141,13 @@ def described(root: Path) -> Mapping[str, Any]:
 def names_of(folder: Path) -> list[str]:
     """Return the class names of data.yaml or classes.txt in ``folder`` or up to two above; none where neither is."""
     for home in (folder, *folder.parents[:2]):
-        names = described(home).get("names")
+        file = description(home)
+        names = described(file).get("names") if file else None
         if isinstance(names, dict):
-            if set(names) != set(range(len(names))):
-                raise MissingError(f"{home}: names in data.yaml are of {', '.join(map(str, names))}; count from 0")
-            return [str(names[index]) for index in range(len(names))]
+            named = {str(index): str(name) for index, name in names.items()}
+            if set(named) != set(map(str, range(len(names)))):
+                raise MissingError(f"{file}: names are of {', '.join(named)}; count from 0")
+            return [named[str(index)] for index in range(len(named))]
         if isinstance(names, list):
             return list(map(str, names))
         if (home / "classes.txt").is_file():
@@ -98,23 +155,21 @@ def names_of(folder: Path) -> list[str]:
     return []
 
 
-def pictures(folder: Path, classes: Sequence[str]) -> tuple[list[Picture], int]:
-    """Return the images below ``folder`` with their boxes, and how many have no label file."""
-    found, bare = [], 0
-    for image in image_files(folder):
-        file = labels_of(image)
-        bare += not file.is_file()
-        found.append(Picture(image, read_labels(file, image, classes) if file.is_file() else []))
-    return found, bare
+def picture(image: Path, labels: Path, classes: Sequence[str]) -> Picture:
+    """Return an image with its boxes, none where there is no label file."""
+    return Picture(image, read_labels(labels, image, classes) if labels.is_file() else [])
 
 
-def labels_of(image: Path) -> Path:
-    """Return the label file of an image: in labels where its path says images, else beside it."""
-    parts = list(image.with_suffix(".txt").parts)
+def labels_of(image: Path, root: Path | None) -> Path:
+    """Return the label file of an image: in labels where its path below ``root`` says images, else beside it."""
+    beside = image.with_suffix(".txt")
+    home = root if root is not None and image.is_relative_to(root) else Path(image.anchor)
+    parts = list(beside.relative_to(home).parts)
     places = [place for place, name in enumerate(parts[:-1]) if name == "images"]
     if places:
         parts[places[-1]] = "labels"
-    return Path(*parts)
+    apart = home.joinpath(*parts)
+    return apart if apart.is_file() else beside
 
 
 def read_labels(file: Path, image: Path, classes: Sequence[str]) -> list[Box]:
