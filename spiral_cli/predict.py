@@ -49,13 +49,15 @@ def draw(told: Sequence[Mapping[str, Any]], folder: Path) -> list[Path]:
     """Draw the boxes of each answer onto its picture and write that into ``folder``; return the files.
 
     Raises:
-        UsageError: no answer has boxes, or two pictures have one name.
+        UsageError: no answer has boxes, two pictures have one name, or one would be written over.
     """
     if not any("boxes" in one for one in told):
         raise UsageError("--draw is for models that find boxes; this one's answers have none")
-    files = [folder / Path(one["input"]).name for one in told]
+    files = [folder / drawing.writable(Path(one["input"]).name) for one in told]
     if len(set(files)) < len(files):
         raise UsageError("--draw: two of the pictures have the same name; ask for them one after the other")
+    if own := [file for file, one in zip(files, told, strict=True) if file.resolve() == Path(one["input"]).resolve()]:
+        raise UsageError(f"--draw: {own[0]} is the picture itself, which would be written over; give another folder")
     folder.mkdir(parents=True, exist_ok=True)
     for one, file in zip(told, files, strict=True):
         drawing.draw(one["input"], one["boxes"], file)

@@ -41,6 +41,13 @@ def draw(path: str | Path, boxes: Sequence[Mapping[str, Any]], out: str | Path |
     return picture
 
 
+def writable(name: str) -> str:
+    """Return a file's name with an ending whose format can be written: its own, or that of PNG."""
+    Image.init()
+    kind = Image.registered_extensions().get(Path(name).suffix.lower())
+    return name if kind in Image.SAVE else f"{name}.png"
+
+
 def outlined(image: np.ndarray, layers: Iterable[tuple[str, np.ndarray, str]], zoom: int = 1) -> np.ndarray:
     """Return a copy of an image (height, width, 1 or 3) uint8, ``zoom`` times as large, with boxes on it.
 

@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 import yaml
 from drawn import CLASSES, Shape, picture, scattered, write_voc
+from PIL import Image
 
 from spiral_cli.compress import compress
 from spiral_cli.errors import MissingError, UsageError
 from spiral_cli.events import silent
 from spiral_cli.models.detector_small import detector_small
+from spiral_cli.predict import draw as draw_all
 from spiral_cli.predict import files_of, predict
 from spiral_cli.recipe import load_recipe
 from spiral_cli.run import RunFolder
@@ -251,3 +253,17 @@ def test_the_recipes_of_blood_cells_run_quickly_as_they_say(name, tmp_path):
     assert len(settings) == 7
     report = compress(of_bccd(name, *settings), RunFolder(tmp_path / "run"), listen=silent, control=Control())
     assert report["status"] == "ok" and report["teacher"]["metrics"]["test"]["ap50"] > 0.2
+
+
+def test_a_picture_is_never_drawn_over_itself_and_one_without_ending_becomes_a_png(tmp_path):
+    file = tmp_path / "cells"
+    picture([], SIZE).save(file, "png")
+    told = [{"input": str(file), "answer": "nothing", "boxes": []}]
+    (drawn,) = draw_all(told, tmp_path / "seen")
+    assert drawn == tmp_path / "seen/cells.png" and Image.open(drawn).size == SIZE[::-1]
+    own = tmp_path / "cells.png"
+    file.rename(own)
+    before = own.read_bytes()
+    with pytest.raises(UsageError, match=r"cells\.png is the picture itself.*give another folder"):
+        draw_all([{**told[0], "input": str(own)}], tmp_path / "seen" / "..")
+    assert own.read_bytes() == before
