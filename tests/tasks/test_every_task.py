@@ -48,7 +48,7 @@ AUDIO = {"sample_rate": 8000, "mels": 12, "window": 0.032, "hop": 0.016, "speeds
 TASKS = {
     "text_classification": {
         "data": {"format": "text_table", "path": ".", "tokens": {"kind": "word"}},
-        "teacher": {"builder": "toymodels:reader", "epochs": 2, "batch_size": 32},
+        "teacher": {"builder": "toymodels:reader", "epochs": 6, "batch_size": 32, "learning_rate": 0.01},
         "distill": {"features": [{"teacher": "words", "student": "words"}]},
     },
     "audio_classification": {
