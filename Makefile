@@ -1,6 +1,7 @@
 # Everything runs in a virtual environment of its own; nothing outside this folder is touched.
 PYTHON ?= python3
 VENV ?= .venv
+JOBS ?= 2
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
@@ -10,7 +11,7 @@ demo: $(STAMP)  ## prune and distil a digits classifier, offline, in under two m
 	$(BIN)/spiral compress configs/digits.yaml
 
 test: $(STAMP)  ## the default tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 slow: $(STAMP)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
