@@ -148,7 +148,8 @@ class Data(Section):
                 f"received true; of {self.format or self.builder} there are arrays in memory: leave the key out, or "
                 f"use {listed(streaming)}",
             )
-        yield from self.column_findings(facts.get("columns", ()))
+        if self.format or self.builder:  # else the format is what is wrong
+            yield from self.column_findings(facts.get("columns", ()))
         yield from augment_findings(self.augment)
         yield from repeated("classes", self.classes or [])
         if self.classes and len(self.classes) < 2 and facts.get("gives") != "boxes":

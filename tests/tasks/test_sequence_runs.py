@@ -150,3 +150,7 @@ def test_a_recipe_of_other_kinds_says_what_fits(tmp_path):
     assert "2:11: received 'digits', and text_classification is of texts; allowed:" in message
     assert "text_table" in message and "received 'lenet5'" in message and "text_cnn" in message
     assert "received true; allowed for tasks that say sequences" in message and "translation" in message
+    path.write_text(yaml.safe_dump({**values, "data": {"format": "text_tabel", "columns": {"text": "a"}}}))
+    with pytest.raises(UsageError) as caught:
+        load_recipe(path)
+    assert "did you mean 'text_table'?" in str(caught.value) and "'text';" not in str(caught.value)
