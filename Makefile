@@ -11,7 +11,7 @@ demo: $(STAMP)  ## prune and distil a digits classifier, offline, in under two m
 	$(BIN)/spiral compress configs/digits.yaml
 
 test: $(STAMP)  ## the default tests
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 slow: $(STAMP)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
