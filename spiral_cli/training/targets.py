@@ -23,8 +23,11 @@ ENERGY_SAMPLE = 1024
 
 def hints_of(task: Task, teacher: keras.Model, student: keras.Model) -> tuple[Hint, ...]:
     """Return the pairs of layers that a task's recipe names; raises what `pair_layers` does."""
+    features = task.recipe.distill.features
+    if not features:  # then no row is read
+        return ()
     sample = Sample(first(task.train_inputs, 1), task.preprocessing, task.train_lengths is not None)
-    return pair_layers(task.recipe.distill.features, teacher, student, sample)
+    return pair_layers(features, teacher, student, sample)
 
 
 def feature_bytes(hints: Sequence[Hint], rows: int) -> int:
