@@ -108,9 +108,10 @@ def begin(recipe: Recipe, place: Place, *, fresh: bool = False, teacher_from: Pa
         fresh, teacher_from = False, None
     refuse_run(recipe, run, fresh=fresh, teacher_from=teacher_from)
     task = build_task(recipe)
+    notes = [*task.dataset.notes]
     teacher = None if fresh else Ledger(run).find("teacher")
     if teacher is None:
-        rehearse(recipe, task)
+        notes += rehearse(recipe, task)
         refuse_file(recipe, task, thorough=run.ledger.exists())
         if teacher_from is not None:
             refuse_other_data(task, other_teacher(recipe, RunFolder(teacher_from)), teacher_from)
@@ -120,7 +121,7 @@ def begin(recipe: Recipe, place: Place, *, fresh: bool = False, teacher_from: Pa
     place.follow()
     place.agree(recipe, task.dataset.fingerprint)
     tell_what_is_streamed(task, place.listen)
-    for note in task.dataset.notes:
+    for note in notes:
         place.listen(Notice(f"data: {note}"))
     return task
 
@@ -168,7 +169,7 @@ def finish(bench: Workbench, rows: Sequence[Row], in_time: bool, listen: Listene
         status=status,
         versions=versions(),
         data={part: len(getattr(task.dataset, part).y) for part in PARTS},
-        notes=task.dataset.notes,
+        notes=[*task.dataset.notes, *task.unlearnable(bench.model)],
     )
     write_text(run.rounds_csv, rounds_csv(rows))
     write_json(run.report, report)

@@ -41,11 +41,11 @@ class Fit:
     channels: Channels | None
 
 
-def rehearse(recipe: Recipe, task: Task) -> None:
+def rehearse(recipe: Recipe, task: Task) -> list[str]:
     """Build teacher and student as the recipe says, untrained, and throw them away again.
 
     A pattern that matches nothing, or a student that cannot be built, is so found before the
-    teacher has trained for hours.
+    teacher has trained for hours. Return sentences on what the teacher will not learn from.
 
     Raises:
         MissingError, UsageError: as the run itself would, later.
@@ -57,7 +57,9 @@ def rehearse(recipe: Recipe, task: Task) -> None:
     if recipe.teacher.epochs:
         refuse_other_types(recipe.precision, task, teacher)
     fit_student(recipe, task, teacher, teacher if is_copy(recipe) else task.build_model(recipe.student))
+    unlearnable = task.unlearnable(teacher) if recipe.teacher.epochs else []
     fresh_names()  # names that Keras counts up start anew
+    return unlearnable
 
 
 def fit_student(recipe: Recipe, task: Task, teacher: keras.Model, student: keras.Model) -> Fit:

@@ -80,6 +80,10 @@ class PlainTask(ABC):
         """Return why a teacher with these metrics has nothing to teach: here nothing is known of that."""
         return None
 
+    def unlearnable(self, model: keras.Model) -> list[str]:
+        """Return nothing: a model can learn from every example."""
+        return []
+
     def labels(self, split: Split, head: Any) -> np.ndarray:
         """Return labels as the head's task loss reads them: as they are stored."""
         return split.y

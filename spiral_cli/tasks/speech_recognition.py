@@ -45,7 +45,7 @@ class SpeechRecognition(PlainTask):
         return self.preprocessing.input_shape[0] // 2 + 1, self.preprocessing.vocabulary
 
     def head(self, model: keras.Model, declared: str = "auto") -> TranscriptionHead:
-        """Return how to read ``model``'s output, and note in the data what its frames are too few for.
+        """Return how to read ``model``'s output.
 
         Raises:
             UsageError: it does not take these frames, or gives something else than pieces frame by frame.
@@ -65,23 +65,22 @@ class SpeechRecognition(PlainTask):
                 f"model '{model.name}' gives {getattr(output, 'shape', type(output).__name__)}; recognition of "
                 f"{width - 1} pieces and the blank needs (batch, frames, {width})"
             )
-        note = self._crowded(-(-sample.shape[1] // output.shape[1]))
-        if note and note not in self.dataset.notes:
-            self.dataset = replace(self.dataset, notes=(*self.dataset.notes, note))
         return TranscriptionHead(self.preprocessing, probabilities=declared == "probabilities")
 
-    def _crowded(self, stride: int) -> str | None:
-        """Return how many training utterances have no alignment at one frame for every ``stride``, or None."""
+    def unlearnable(self, model: keras.Model) -> list[str]:
+        """Return how many training utterances have no alignment, for ``model`` gives too few frames."""
+        sample = np.zeros((1, *self.preprocessing.input_shape), np.float32)
+        stride = -(-sample.shape[1] // model(sample, training=False).shape[1])
         train, speeds = self._train, (1.0, *self.recipe.data.audio.speeds)
         given = -(-train.view_lengths.reshape(len(speeds), -1) // stride)
         counts = (frames_for(train.y) > given).sum(axis=1)
         if not counts.any():
-            return None
+            return []
         said = ", ".join(f"{count} at speed {speed:g}" for speed, count in zip(speeds, counts, strict=True) if count)
-        return (
+        return [
             f"of {len(train.y)} train utterances {said} have fewer frames than their transcripts take, of which the "
             f"model gives one for every {stride}, and teach nothing"
-        )
+        ]
 
     def doubt(self, model: keras.Model, head: TranscriptionHead, metrics: Mapping[str, float]) -> str | None:
         """Return why a teacher that hardly gets a character right has nothing to teach, or None."""

@@ -55,6 +55,9 @@ class Task(Protocol):
     def doubt(self, model: keras.Model, head: Head, metrics: Mapping[str, float]) -> str | None:
         """Return why a teacher with these validation metrics has nothing to teach, and what to look at, or None."""
 
+    def unlearnable(self, model: keras.Model) -> list[str]:
+        """Return sentences on training examples from which ``model``, by its shape, can learn nothing."""
+
     def labels(self, split: Split, head: Head) -> np.ndarray:
         """Return labels (n, …) as the head's task loss reads them; of train, they may be those of every view."""
 
