@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from spiral_cli.export.masks import soften
 from spiral_cli.export.serving import NAME, Serving
 
 LONGEST_UNROLLED = 256  # steps: each adds its own operations to the file
@@ -62,6 +63,8 @@ def converted(frozen: Any, weights: Weights, samples: str | None, full_integer: 
     with tempfile.TemporaryDirectory() as folder:
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
         tf.saved_model.save(tf.Module(), folder, signatures=frozen, options=options)
+        if samples:
+            soften(folder)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         configure(converter, weights, samples, full_integer)
         return converter.convert()

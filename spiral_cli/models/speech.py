@@ -15,7 +15,9 @@ def heard(frames: keras.KerasTensor) -> keras.KerasTensor:
     return keras.ops.cast(keras.ops.any(keras.ops.not_equal(frames, 0.0), axis=-1, keepdims=True), "float32")
 
 
-def halved(x: keras.KerasTensor, real: keras.KerasTensor, filters: int, name: str) -> tuple[keras.KerasTensor, ...]:
+def halved(
+    x: keras.KerasTensor, real: keras.KerasTensor, filters: int, name: str, epsilon: float = 1e-6
+) -> tuple[keras.KerasTensor, ...]:
     """Return a convolution over 5 frames at every other one, and which of its frames are real.
 
     Two frames of padding on either side make its places the same, whatever is behind the end.
@@ -25,10 +27,11 @@ def halved(x: keras.KerasTensor, real: keras.KerasTensor, filters: int, name: st
         real: (batch, frames, 1).
         filters: channels of the result.
         name: of the layers.
+        epsilon: of the normalisation. Padding is divided by its root, being of variance 0.
     """
     x = layers.ZeroPadding1D(2, name=f"{name}_pad")(x)
     x = layers.Conv1D(filters, 5, 2, use_bias=False, name=name)(x)
-    x = layers.LayerNormalization(epsilon=1e-6, name=f"{name}_norm")(x)
+    x = layers.LayerNormalization(epsilon=epsilon, name=f"{name}_norm")(x)
     x = layers.Activation("relu", name=f"{name}_relu")(x)
     real = real[:, ::2]
     return layers.Multiply(name=f"{name}_real")([x, real]), real

@@ -10,6 +10,7 @@ from spiral_cli.registry import models
 
 layers = keras.layers
 WIDTH, HEADS, BLOCKS, KERNEL, DROPOUT = 144, 4, 4, 15, 0.1
+EPSILON = 0.1  # where padding is normalised: divided by 1e-3, it would take all the steps of an int8 file
 
 
 @models.register("speech_conformer", takes="speech")
@@ -29,8 +30,8 @@ def speech_conformer(input_shape: tuple[int, int], outputs: int) -> keras.Model:
     frames = keras.Input((None, input_shape[1]), name="frames")
     real = heard(frames)  # (B, T, 1)
     x = layers.SpatialDropout1D(0.1, name="bands")(frames)
-    x, real = halved(x, real, WIDTH, "conv_1")
-    x, real = halved(x, real, WIDTH, "conv_2")  # (B, T/4, 144)
+    x, real = halved(x, real, WIDTH, "conv_1", EPSILON)
+    x, real = halved(x, real, WIDTH, "conv_2", EPSILON)  # (B, T/4, 144)
     places = positions(keras.ops.cast(keras.ops.squeeze(real, -1), "int32"))
     x = layers.Add(name="placed")([x, layers.Dense(WIDTH, use_bias=False, name="position")(waves(places, WIDTH))])
     x = layers.Dropout(DROPOUT, name="dropout")(x)
