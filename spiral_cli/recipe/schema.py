@@ -17,6 +17,7 @@ from spiral_cli.errors import did_you_mean
 from spiral_cli.recipe.applications import Application
 from spiral_cli.recipe.data import Audio as Audio
 from spiral_cli.recipe.data import Data
+from spiral_cli.recipe.defaults import of_task
 from spiral_cli.recipe.kinds import Builder, Fraction, Path, Positive, Text
 from spiral_cli.recipe.metrics import lower_is_better
 from spiral_cli.recipe.prune import Prune
@@ -168,7 +169,7 @@ class Guard(Section):
     )
     mode: Literal["auto", "max", "min"] = "auto"
     max_drop: Annotated[float, Field(ge=0.0)] = Field(
-        default=0.01, description="largest loss against the teacher, absolute"
+        default=0.01, description="largest loss against the teacher, absolute; of BLEU and chrF 1 by default"
     )
     patience: Positive = Field(default=2, description="failed tries in a row that end the spiral")
 
@@ -202,7 +203,9 @@ class Export(Section):
 
     to: list[Exporter] = Field(default=["keras"], description="files to write")
     max_drop: Annotated[float, Field(ge=0.0)] = Field(
-        default=0.01, description="largest loss of guard.monitor against the student on test; more is not shipped"
+        default=0.01,
+        description="largest loss of guard.monitor against the student on test; more is not shipped; of BLEU and chrF "
+        "1 by default",
     )
     samples: Positive = Field(default=256, description="training examples that give litert_int8 its ranges")
     full_integer: bool = Field(default=False, description="litert_int8 with int8 inputs and outputs")
@@ -257,7 +260,7 @@ class Recipe(Section):
     @model_validator(mode="before")
     @classmethod
     def defaults(cls, raw: Any) -> Any:
-        """Let a key without a value mean its default, the guard watch the task's first metric, and texts be as it says.
+        """Let a key without a value mean its default, which for some keys is the task's.
 
         Without a value is also a section whose lines are all commented out.
         """
@@ -265,13 +268,7 @@ class Recipe(Section):
             return raw
         values = {key: value for key, value in raw.items() if value is not None}
         task = registry.tasks.parts().get(str(values.get("task")))
-        facts = {} if task is None else task.facts
-        guard, data = values.get("guard", {}), values.get("data")
-        if isinstance(guard, dict) and (metrics := facts.get("metrics")):
-            values["guard"] = {"monitor": metrics[0], **guard}
-        if isinstance(data, dict) and isinstance(tokens := data.get("tokens", {}), dict) and "lower" in facts:
-            values["data"] = {**data, "tokens": {"lower": facts["lower"], **tokens}}
-        return values
+        return values if task is None else of_task(values, task.facts)
 
     def rules(self) -> Iterator[Finding]:
         """The guard watches a metric that the task measures; device and distribution fit each other."""

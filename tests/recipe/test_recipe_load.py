@@ -392,6 +392,21 @@ def test_a_translation_keeps_its_capitals_unless_told_otherwise(
     assert recipe.data.tokens.lower is lower
 
 
+@pytest.mark.parametrize(
+    ("task", "more", "drops"),
+    [
+        ("translation", "", (1.0, 1.0)),
+        ("translation", "guard: {monitor: chrf}\nexport: [keras, litert]\n", (1.0, 1.0)),
+        ("translation", "guard: {max_drop: 0.5}\nexport: {max_drop: 0.2}\n", (0.5, 0.2)),
+        ("text_classification", "export: [litert]\n", (0.01, 0.01)),
+    ],
+)
+def test_a_point_may_be_lost_of_what_is_measured(load: Load, task: str, more: str, drops: tuple[float, float]) -> None:
+    kind = "parallel_text" if task == "translation" else "text_table"
+    recipe = load(f"task: {task}\ndata: {{format: {kind}, path: .}}\nteacher: {{path: a.keras}}\n{more}")
+    assert (recipe.guard.max_drop, recipe.export.max_drop) == drops
+
+
 @pytest.mark.parametrize("written", ["[keras]", "{to: [keras]}", "", "{max_drop: 0.01}"])
 def test_a_list_of_exports_is_short_for_a_mapping(load: Load, written: str) -> None:
     assert load(BASE + f"export: {written}\n").export == Export(to=["keras"])
