@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
-import shlex
 from pathlib import Path
 
 import keras
@@ -240,19 +238,6 @@ def test_blood_cells_are_read_and_mended(name):
     assert task.preprocessing.classes == ("Platelets", "RBC", "WBC")
     assert [len(split.x) for split in (task.dataset.train, task.dataset.validation, task.dataset.test)] == [174, 31, 87]
     assert sum("have no area" in note for note in task.dataset.notes) == 2
-
-
-@pytest.mark.slow
-@needs_bccd
-@pytest.mark.parametrize("name", ["bccd", "bccd-channels"])
-def test_the_recipes_of_blood_cells_run_quickly_as_they_say(name, tmp_path):
-    """The settings of the quick look that stands above the recipe."""
-    lines = (ROOT / "configs/detection" / f"{name}.yaml").read_text().splitlines()
-    words = [word for line in lines if "--set '" in line for word in shlex.split(line.lstrip("# "))]
-    settings = [after for before, after in itertools.pairwise(words) if before == "--set"]
-    assert len(settings) == 7
-    report = compress(of_bccd(name, *settings), RunFolder(tmp_path / "run"), listen=silent, control=Control())
-    assert report["status"] == "ok" and report["teacher"]["metrics"]["test"]["ap50"] > 0.2
 
 
 def test_a_picture_is_never_drawn_over_itself_and_one_without_ending_becomes_a_png(tmp_path):

@@ -25,6 +25,8 @@ RECIPES = {
     "speech/fsdd": "fsdd",
     "speech/an4": "an4",
     "translation/multi30k": "multi30k",
+    "detection/bccd": "bccd",
+    "detection/bccd-channels": "bccd",
 }
 
 
@@ -55,5 +57,7 @@ def test_smoke_runs(name, folder, tmp_path):
     for part in ("validation", "test"):
         measured = report["selected"]["metrics"][part]
         assert math.isfinite(measured[recipe.guard.monitor])
+        if recipe.task == "detection":
+            assert measured["ap50"] > 0.2
         if recipe.task.endswith("classification"):  # one class for everything would be right of one class alone
             assert measured["balanced_accuracy"] > 1 / len(json.loads(run.preprocessing.read_text())["classes"])
