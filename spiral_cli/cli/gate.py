@@ -8,57 +8,63 @@ from typing import Any
 
 from spiral_cli.console.texts import number
 from spiral_cli.errors import UsageError, did_you_mean
+from spiral_cli.recipe.metrics import lower_is_better
 
 
-def parse_least(demands: Sequence[str], metrics: Collection[str]) -> dict[str, float]:
-    """Return the least value of each metric from ``["accuracy=0.97", …]``.
+def parse_bounds(option: str, demands: Sequence[str], metrics: Collection[str]) -> dict[str, float]:
+    """Return the bound of each metric from ``["accuracy=0.97", …]``.
 
     Args:
-        demands: of ``--min``, each ``metric=number``.
+        option: ``--min`` of metrics that are better when higher, ``--max`` of the others.
+        demands: each ``metric=number``.
         metrics: the names a task measures.
 
     Raises:
-        UsageError: one is malformed, doubled, or names no metric.
+        UsageError: one is malformed, doubled, names no metric, or one that the option is not for.
     """
-    least: dict[str, float] = {}
+    bounds: dict[str, float] = {}
     for demand in demands:
         name, _, text = demand.partition("=")
         if name not in metrics:
             near = did_you_mean(name, list(metrics))
             raise UsageError(
-                f"--min {demand}: received '{name}'; allowed: METRIC=NUMBER with {', '.join(metrics)}{near}"
+                f"{option} {demand}: received '{name}'; allowed: METRIC=NUMBER with {', '.join(metrics)}{near}"
             )
-        if name.endswith("loss"):
-            raise UsageError(f"--min {demand}: {name} is better when lower; ask for another metric, or for --max-drop")
-        if name in least:
-            raise UsageError(f"--min {demand}: {name} is asked for twice")
+        if lower_is_better(name) != (option == "--max"):
+            better, other = ("lower", "--max") if lower_is_better(name) else ("higher", "--min")
+            raise UsageError(f"{option} {demand}: {name} is better when {better}; ask for {other} {demand}")
+        if name in bounds:
+            raise UsageError(f"{option} {demand}: {name} is asked for twice")
         try:
-            least[name] = float(text)
+            bounds[name] = float(text)
         except ValueError:
-            least[name] = math.nan
-        if math.isnan(least[name]):
-            raise UsageError(f"--min {demand}: received '{text}'; allowed: a number, such as {name}=0.97")
-    return least
+            bounds[name] = math.nan
+        if math.isnan(bounds[name]):
+            raise UsageError(f"{option} {demand}: received '{text}'; allowed: a number, such as {name}=0.97")
+    return bounds
 
 
-def missed(comparison: Mapping[str, Any], least: Mapping[str, float], max_drop: float | None) -> list[str]:
+def missed(comparison: Mapping[str, Any], bounds: Mapping[str, float], max_drop: float | None) -> list[str]:
     """Return a sentence for each demand the student misses on test; empty means the gate is passed.
 
     Args:
         comparison: of `spiral_cli.compare.compare`.
-        least: the least value of metrics.
+        bounds: the least value of metrics that are better when higher, the largest of the others.
         max_drop: the largest allowed drop of the monitored metric, or None.
 
     Raises:
         UsageError: there is no teacher to compare with, or the model does not have a metric.
     """
     measured, sentences = comparison["student"]["metrics"]["test"], []
-    for name, wanted in least.items():
+    for name, wanted in bounds.items():
+        option, word = ("--max", "above") if lower_is_better(name) else ("--min", "below")
         if name not in measured:
-            raise UsageError(f"--min {name}: this model has {', '.join(measured)}")
-        if measured[name] < wanted:
-            short = number(wanted - measured[name])
-            sentences.append(f"test {name} is {number(measured[name])}, {short} below the {wanted:g} of --min")
+            raise UsageError(f"{option} {name}: this model has {', '.join(measured)}")
+        beyond = measured[name] - wanted if option == "--max" else wanted - measured[name]
+        if beyond > 0:
+            sentences.append(
+                f"test {name} is {number(measured[name])}, {number(beyond)} {word} the {wanted:g} of {option}"
+            )
     if max_drop is not None:
         lost = comparison["drop"]
         if lost is None:

@@ -6,11 +6,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import yaml
+
 from spiral_cli.cli.output import Output
 from spiral_cli.cli.work import working
 from spiral_cli.console.predictions import predictions_text
 from spiral_cli.errors import UsageError
 from spiral_cli.registry import load_plugins
+from spiral_cli.run import RunFolder
 
 LINES = "-"
 
@@ -25,6 +28,8 @@ def predict(
 ) -> None:
     """Say what the model of a run, or a file, answers for each of ``inputs``, and draw the boxes where asked.
 
+    Without ``plugins`` those of the run's recipe are loaded, where there is one.
+
     Raises:
         MissingError: a file is missing or cannot be used.
         UsageError: there is nothing to answer.
@@ -33,13 +38,20 @@ def predict(
     if not asked:
         raise UsageError("received no input on stdin; give one a line")
     with working(output):
-        load_plugins(plugins, Path.cwd())
         from spiral_cli.predict import draw, files_of
         from spiral_cli.predict import predict as ask
 
-        told = ask(*files_of(target, preprocessing), asked)
+        model, beside = files_of(target, preprocessing)
+        load_plugins(*((plugins, Path.cwd()) if plugins else plugins_of(RunFolder(beside.parent))))
+        told = ask(model, beside, asked)
         drawn = draw(told, pictures) if pictures is not None else []
     output.say(predictions_text(told))
     if drawn:
         output.say(f"drew {', '.join(map(str, drawn))}")
     output.result(told)
+
+
+def plugins_of(run: RunFolder) -> tuple[list[str], Path]:
+    """Return the modules that a run's recipe names and the folder they are searched in; none where it has no recipe."""
+    stored = yaml.safe_load(run.recipe.read_text("utf-8")) if run.recipe.is_file() else {}
+    return stored.get("plugins") or [], (run.root / (stored.get("plugin_folder") or "")).resolve()

@@ -159,6 +159,10 @@ def evaluate(
         list[str] | None,
         typer.Option("--min", metavar="METRIC=NUMBER", help="exit 3 if a test metric is lower; repeatable"),
     ] = None,
+    most: Annotated[
+        list[str] | None,
+        typer.Option("--max", metavar="METRIC=NUMBER", help="exit 3 if an error rate or loss is higher; repeatable"),
+    ] = None,
     max_drop: Annotated[
         float | None,
         typer.Option(metavar="X", callback=not_nan, help="exit 3 if the student is worse than its teacher by more"),
@@ -168,12 +172,13 @@ def evaluate(
 ) -> int:
     """Measure teacher and student on the test part.
 
-    --min and --max-drop make it a gate for CI: exit code 3 says that the student misses one.
+    --min, --max and --max-drop make it a gate for CI: exit code 3 says that the student misses one.
     """
     from spiral_cli.cli import work
 
     where = work.Target(target, recipe, run)
-    return work.evaluate(where, overrides or (), least or (), max_drop, Output(json, verbose))
+    bounds = {"--min": least or (), "--max": most or ()}
+    return work.evaluate(where, overrides or (), bounds, max_drop, Output(json, verbose))
 
 
 @app.command()

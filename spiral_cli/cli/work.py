@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spiral_cli.cli.gate import missed, parse_least
+from spiral_cli.cli.gate import missed, parse_bounds
 from spiral_cli.cli.output import Output
 from spiral_cli.cli.quiet import import_tensorflow
 from spiral_cli.cli.stop import INTERRUPTED, stop
@@ -156,18 +156,25 @@ def judge(report: Mapping[str, Any], output: Output) -> int:
 
 
 def evaluate(
-    target: Target, overrides: Sequence[str], demands: Sequence[str], max_drop: float | None, output: Output
+    target: Target,
+    overrides: Sequence[str],
+    demands: Mapping[str, Sequence[str]],
+    max_drop: float | None,
+    output: Output,
 ) -> int:
     """Measure teacher and student on test; return 0, or 3 where a demand is missed."""
     recipe, student, teacher = target.resolve(overrides)
-    least = parse_least(demands, tasks.part(recipe.task).facts["metrics"])
+    metrics = tasks.part(recipe.task).facts["metrics"]
+    bounds = {
+        name: bound for option, asked in demands.items() for name, bound in parse_bounds(option, asked, metrics).items()
+    }
     if max_drop is not None and teacher is None:
         raise UsageError("--max-drop needs the teacher of a run, and this one has none; name its folder by --run")
     with working(output):
         from spiral_cli.compare import compare
 
         comparison = compare(recipe, student, teacher)
-    sentences = missed(comparison, least, max_drop)
+    sentences = missed(comparison, bounds, max_drop)
     output.say(comparison_text(comparison))
     output.result({**comparison, "gate": {"met": not sentences, "missed": sentences}})
     if not sentences:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import re
 
 import pytest
 import typer
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spiral_cli.cli.entry import again, explain
-from spiral_cli.cli.gate import missed, parse_least
+from spiral_cli.cli.gate import missed, parse_bounds
 from spiral_cli.console.align import aligned
 from spiral_cli.console.course import Course
 from spiral_cli.console.plain import PlainConsole
@@ -166,18 +167,32 @@ def test_the_gate_says_what_is_missed_by_how_much():
 @pytest.mark.parametrize("demand", ["accuracy", "accuracy=", "accuracy=high", "accuracy=nan", "acuracy=0.9", "=1"])
 def test_demands_that_are_none_are_refused(demand):
     with pytest.raises(UsageError, match="allowed: "):
-        parse_least([demand], ["accuracy", "f1"])
+        parse_bounds("--min", [demand], ["accuracy", "f1"])
 
 
-def test_a_least_loss_is_no_demand():
-    with pytest.raises(UsageError, match="loss is better when lower"):
-        parse_least(["loss=0.1"], ["accuracy", "loss"])
+@pytest.mark.parametrize(
+    ("option", "demand", "message"),
+    [
+        ("--min", "loss=0.1", "--min loss=0.1: loss is better when lower; ask for --max loss=0.1"),
+        ("--min", "wer=0.1", "--min wer=0.1: wer is better when lower; ask for --max wer=0.1"),
+        ("--max", "f1=0.1", "--max f1=0.1: f1 is better when higher; ask for --min f1=0.1"),
+    ],
+)
+def test_a_bound_is_on_the_side_that_is_worse(option, demand, message):
+    with pytest.raises(UsageError, match=re.escape(message)):
+        parse_bounds(option, [demand], ["f1", "loss", "wer"])
+
+
+def test_an_error_rate_may_not_be_above_its_bound():
+    measured = {"student": {"metrics": {"test": {"wer": 0.125}}}, "monitor": "wer", "drop": 0.02}
+    assert missed(measured, parse_bounds("--max", ["wer=0.125"], ["wer"]), None) == []
+    assert missed(measured, {"wer": 0.12}, None) == ["test wer is 0.1250, 0.0050 above the 0.12 of --max"]
 
 
 def test_a_demand_is_made_once():
-    assert parse_least(["accuracy=0.9", "f1=0.8"], ["accuracy", "f1"]) == {"accuracy": 0.9, "f1": 0.8}
+    assert parse_bounds("--min", ["accuracy=0.9", "f1=0.8"], ["accuracy", "f1"]) == {"accuracy": 0.9, "f1": 0.8}
     with pytest.raises(UsageError, match="twice"):
-        parse_least(["f1=0.8", "f1=0.9"], ["accuracy", "f1"])
+        parse_bounds("--min", ["f1=0.8", "f1=0.9"], ["accuracy", "f1"])
 
 
 @pytest.mark.parametrize(

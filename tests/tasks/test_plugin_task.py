@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
+from spiral_cli.cli.predicting import plugins_of
 from spiral_cli.compress import compress
 from spiral_cli.events import silent
 from spiral_cli.predict import files_of, predict
@@ -48,4 +49,5 @@ def test_pixels_are_classified_pruned_and_exported(tmp_path, granularity):
     np.save(tmp_path / "square.npy", picture)
     (answer,) = predict(*files_of(run.root, None), [str(tmp_path / "square.npy")])
     assert answer == {"input": str(tmp_path / "square.npy"), "answer": "square"}
+    assert plugins_of(run) == (["segmentation"], tmp_path.resolve())
     assert json.loads(run.preprocessing.read_text())["task"] == "segmentation"
