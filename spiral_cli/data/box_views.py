@@ -14,9 +14,7 @@ import numpy as np
 from PIL import Image
 
 from spiral_cli.data.box_files import PADDING
-from spiral_cli.errors import UsageError
 
-KNOWN = ("flip", "flip_vertical", "crop", "translate", "zoom", "brightness", "contrast")
 VISIBLE = 0.3  # of a box's area: one of which less is left in a view is no object any more
 
 
@@ -36,26 +34,17 @@ class View:
     bias: float = 0.0
 
 
-def refuse_unknown(augment: Sequence[str | dict[str, Any]]) -> dict[str, float]:
-    """Return the recipe's `data.augment` as numbers by name.
-
-    Raises:
-        UsageError: one of them cannot move boxes.
-    """
-    entries = {}
-    for item in augment:
-        name, value = (item, None) if isinstance(item, str) else next(iter(item.items()))
-        if name not in KNOWN:
-            raise UsageError(f"data.augment: received {name!r}; of images with boxes there are {', '.join(KNOWN)}")
-        entries[name] = float(value or 0.0)
-    return entries
+def by_name(augment: Sequence[str | dict[str, Any]]) -> dict[str, float]:
+    """Return the recipe's `data.augment` as numbers by name."""
+    pairs = ((item, None) if isinstance(item, str) else next(iter(item.items())) for item in augment)
+    return {name: float(value or 0.0) for name, value in pairs}
 
 
 def drawn(entries: dict[str, float], size: tuple[int, int], key: Sequence[int]) -> View:
     """Draw a view.
 
     Args:
-        entries: augmentations as `refuse_unknown` gives them.
+        entries: augmentations as `by_name` gives them.
         size: (height, width).
         key: seed, sample and view.
     """
@@ -135,7 +124,7 @@ def views(
     Raises:
         UsageError: an augmentation that cannot move boxes.
     """
-    entries, size = refuse_unknown(augment), (x.shape[1], x.shape[2])
+    entries, size = by_name(augment), (x.shape[1], x.shape[2])
     images = np.empty((count * len(x), *x.shape[1:]), np.uint8)
     boxes = np.empty((count * len(x), *y.shape[1:]), y.dtype)
     for row in range(len(images)):

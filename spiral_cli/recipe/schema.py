@@ -308,8 +308,13 @@ class Recipe(Section):
         for section in ("teacher", "student"):
             if kind not in (None, "images") and getattr(self, section).application is not None:
                 yield (section, "application"), f"received an application, which takes images; {self.task} is of {kind}"
-        if kind is not None and not facts.get("augments") and self.data.augment:
+        fitting = facts.get("augments", kind is None)  # True: all there are
+        if not fitting and self.data.augment:
             yield ("data", "augment"), f"received augmentations, which are of images; {self.task} is of {kind}"
+        elif fitting is not True:
+            for index, one in enumerate(self.data.augment):
+                if (name := one if isinstance(one, str) else next(iter(one))) not in fitting:
+                    yield ("data", "augment", index), f"received {name!r}; allowed of {kind}: {listed(fitting)}"
 
 
 Recipe.model_rebuild()

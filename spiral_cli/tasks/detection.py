@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from spiral_cli import registry
 from spiral_cli.data import Split
-from spiral_cli.data.box_views import refuse_unknown, views
+from spiral_cli.data.box_views import views
 from spiral_cli.data.boxes import load_boxes
 from spiral_cli.data.image_files import decode, look, read_image
 from spiral_cli.data.picture import data_uri
@@ -35,7 +35,13 @@ ZOOM = 2  # thin lines on a small image hide what they mark
 TRUTH, TEACHER, STUDENT = "#ffffff", "#3b82f6", "#f59e0b"
 
 
-@registry.tasks.register("detection", data="boxes", augments=True, class_metric="AP50", metrics=("ap50", "map", "loss"))
+@registry.tasks.register(
+    "detection",
+    data="boxes",
+    augments=("flip", "flip_vertical", "crop", "translate", "zoom", "contrast", "brightness"),  # see `box_views`
+    class_metric="AP50",
+    metrics=("ap50", "map", "loss"),
+)
 class Detection(PlainTask):
     """Say which objects an image shows, and where.
 
@@ -50,7 +56,6 @@ class Detection(PlainTask):
     preprocessing: Stretched
 
     def __init__(self, recipe: Recipe) -> None:
-        refuse_unknown(recipe.data.augment)
         super().__init__(recipe, load_boxes(recipe.data, recipe.seed))
         self._strides: tuple[int, ...] = (STRIDES[1],)  # of the built-in models
         self._asked = False

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spiral_cli.data.box_views import View, drawn, moved_boxes, view_of, views
-from spiral_cli.errors import UsageError
 
 HEIGHT, WIDTH = 60, 80
 EVERYTHING = [
@@ -87,8 +85,3 @@ def test_grey_images_have_views_too():
     x, y = np.full((1, 8, 8, 1), 100, np.uint8), np.array([[[1, 1, 5, 5, 0]]], np.float32)
     images, _ = views(x, y, 2, EVERYTHING, 0)
     assert images.shape == (2, 8, 8, 1)
-
-
-def test_what_cannot_move_boxes_is_refused():
-    with pytest.raises(UsageError, match="received 'rotate'; of images with boxes there are flip, flip_vertical"):
-        views(np.zeros((1, 8, 8, 3), np.uint8), np.zeros((1, 1, 5)), 1, [{"rotate": 10}], 0)
