@@ -22,7 +22,8 @@ class PlainConsole:
 
     def __init__(self, guard: Guard, course: Course, stream: TextIO, verbose: bool) -> None:
         self.guard, self.course, self.stream, self.verbose = guard, course, stream, verbose
-        self._estimated: set[str] = set()  # kinds of stage
+        self._estimated: dict[str, float] = {}  # seconds an epoch, by kind of stage
+        self._mended: set[str] = set()  # kinds of stage whose first estimate was far off
 
     def __enter__(self) -> Self:
         return self
@@ -60,13 +61,21 @@ class PlainConsole:
         """Stay silent between epochs."""
 
     def epoch_done(self, event: EpochDone) -> None:
-        """Write an epoch where it is news, and the estimate once a kind of stage."""
+        """Write an epoch where it is news, and the estimate once a kind of stage, and once more if that was far off.
+
+        A first epoch is not like the others where each new length of rows is prepared for.
+        """
         if self.verbose or event.stage != "round":
             self.say(epoch_line(event))
-        estimate = self.course.estimate()
-        if estimate and event.stage not in self._estimated and (event.stage == "round" or event.epoch < event.epochs):
-            self._estimated.add(event.stage)
-            self.say(estimate)
+        estimate, pace = self.course.estimate(), self.course.pace.get(event.stage, 0.0)
+        if estimate and (event.stage == "round" or event.epoch < event.epochs):
+            told = self._estimated.get(event.stage)
+            if told is None:
+                self._estimated[event.stage] = pace
+                self.say(estimate)
+            elif event.stage not in self._mended and abs(pace - told) > max(1.0, told / 3):
+                self._mended.add(event.stage)
+                self.say(estimate)
 
     def stage_done(self, event: StageDone) -> None:
         """Write the title of what follows: the teacher's metric and the budget."""

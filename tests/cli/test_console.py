@@ -149,6 +149,16 @@ def test_plain_lines_and_one_estimate():
     ]  # fmt: skip
 
 
+def test_an_estimate_that_was_far_off_is_mended_once():
+    stream = io.StringIO()
+    with PlainConsole(Guard(), course(), stream, False) as console:
+        console(StageStarted("round", "round 1, try 1", 5))
+        for epoch, seconds in enumerate((20.0, 22.0, 24.0, 60.0), 1):
+            console(EpochDone("round", "round 1, try 1", epoch, 5, {"loss": 0.5}, {}, seconds))
+    lines = [line.partition(" for ")[0] for line in stream.getvalue().splitlines() if line.startswith("estimate")]
+    assert lines == ["estimate: 6 min 40 s", "estimate: 40 s"]
+
+
 def test_verbose_adds_every_epoch():
     assert sum(line.startswith("round 1, try 1, epoch ") for line in said(verbose=True)) == 4
 
