@@ -6,12 +6,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
 from spiral_cli.cli.output import Output
 from spiral_cli.cli.work import working
 from spiral_cli.console.predictions import predictions_text
 from spiral_cli.errors import UsageError
+from spiral_cli.recipe import load_recipe
 from spiral_cli.registry import load_plugins
 from spiral_cli.run import RunFolder
 
@@ -42,16 +41,12 @@ def predict(
         from spiral_cli.predict import predict as ask
 
         model, beside = files_of(target, preprocessing)
-        load_plugins(*((plugins, Path.cwd()) if plugins else plugins_of(RunFolder(beside.parent))))
+        load_plugins(plugins, Path.cwd())
+        if not plugins and (recipe := RunFolder(beside.parent).recipe).is_file():
+            load_recipe(recipe)  # its plugins come with it
         told = ask(model, beside, asked)
         drawn = draw(told, pictures) if pictures is not None else []
     output.say(predictions_text(told))
     if drawn:
         output.say(f"drew {', '.join(map(str, drawn))}")
     output.result(told)
-
-
-def plugins_of(run: RunFolder) -> tuple[list[str], Path]:
-    """Return the modules that a run's recipe names and the folder they are searched in; none where it has no recipe."""
-    stored = yaml.safe_load(run.recipe.read_text("utf-8")) if run.recipe.is_file() else {}
-    return stored.get("plugins") or [], (run.root / (stored.get("plugin_folder") or "")).resolve()

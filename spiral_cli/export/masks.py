@@ -21,8 +21,8 @@ SUMS = {"Add", "AddV2", "Sub"}
 SHAPES = {"Identity", "ExpandDims", "Reshape", "Squeeze", "StridedSlice", "Transpose", "Tile", "BroadcastTo", "Sub"}
 
 
-def soften(folder: str | Path) -> int:
-    """Rewrite the masks of a SavedModel in place, and return how many there were.
+def soften(folder: str | Path) -> None:
+    """Rewrite the masks of a SavedModel in place.
 
     They are constants of which each value is beyond `LARGE`, and which truth values select, with what they are added
     to or without, or which are multiplied with what is made of truth values alone.
@@ -31,9 +31,9 @@ def soften(folder: str | Path) -> int:
     saved.ParseFromString(path.read_bytes())
     graphs = [one.graph_def for one in saved.meta_graphs]
     bodies = [graph.node for graph in graphs] + [body.node_def for graph in graphs for body in graph.library.function]
-    changed = sum(softened(nodes) for nodes in bodies)
+    for nodes in bodies:
+        softened(nodes)
     path.write_bytes(saved.SerializeToString())
-    return changed
 
 
 def softened(nodes: Iterable[Any]) -> int:
