@@ -40,7 +40,8 @@ def parse_bounds(option: str, demands: Sequence[str], metrics: Collection[str]) 
         except ValueError:
             bounds[name] = math.nan
         if math.isnan(bounds[name]):
-            raise UsageError(f"{option} {demand}: received '{text}'; allowed: a number, such as {name}=0.97")
+            example = 0.2 if option == "--max" else 0.97
+            raise UsageError(f"{option} {demand}: received '{text}'; allowed: a number, such as {name}={example}")
     return bounds
 
 
