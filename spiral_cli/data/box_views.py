@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from spiral_cli.data.box_files import PADDING
+from spiral_cli.data.stream import Images, Stream, reader
 
 VISIBLE = 0.3  # of a box's area: one of which less is left in a view is no object any more
 
@@ -68,12 +69,8 @@ def drawn(entries: dict[str, float], size: tuple[int, int], key: Sequence[int]) 
     return View(scale, shift, gain, bias)
 
 
-def view_of(image: np.ndarray, boxes: np.ndarray, view: View) -> tuple[np.ndarray, np.ndarray]:
-    """Return a view of an image (height, width, channels) uint8 and of its boxes (most, 5).
-
-    What comes in from outside of the image has the image's mean value. Boxes are cut off at the edges; those of
-    which less than `VISIBLE` is left become `PADDING`.
-    """
+def moved_image(image: np.ndarray, view: View) -> np.ndarray:
+    """Return a view of an image (height, width, channels) uint8; what comes in from outside has the image's mean."""
     height, width, channels = image.shape
     mean = image.mean(axis=(0, 1))
     (a, e), (c, f) = 1.0 / view.scale, -view.shift / view.scale  # from the view back to the image
@@ -90,11 +87,14 @@ def view_of(image: np.ndarray, boxes: np.ndarray, view: View) -> tuple[np.ndarra
     if view.gain != 1.0 or view.bias != 0.0:
         middle = float(mean.mean())
         pixels = middle + view.gain * (pixels - middle) + view.bias
-    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8), moved_boxes(boxes, view, (height, width))
+    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
 
 
 def moved_boxes(boxes: np.ndarray, view: View, size: tuple[int, int]) -> np.ndarray:
-    """Return where boxes (most, 5) lie in a view of ``size`` (height, width); see `view_of`."""
+    """Return where boxes (most, 5) lie in a view of ``size`` (height, width).
+
+    They are cut off at the edges; those of which less than `VISIBLE` is left become `PADDING`.
+    """
     corners = boxes[:, :4].reshape(-1, 2, 2) * view.scale + view.shift  # (most, corner, xy)
     corners = np.sort(corners, axis=1)
     inside = np.clip(corners, 0.0, [size[1], size[0]])
@@ -107,27 +107,32 @@ def moved_boxes(boxes: np.ndarray, view: View, size: tuple[int, int]) -> np.ndar
 
 
 def views(
-    x: np.ndarray, y: np.ndarray, count: int, augment: Sequence[str | dict[str, Any]], seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return ``count`` views of each image, one view of all after the other.
+    x: Images, y: np.ndarray, count: int, augment: Sequence[str | dict[str, Any]], seed: int
+) -> tuple[Stream, np.ndarray]:
+    """Return ``count`` views of each image, one view of all after the other: pixels unmade, boxes made.
 
     Args:
-        x: (n, height, width, channels) uint8.
+        x: (n, height, width, channels) uint8, in memory or not.
         y: (n, most, 5), as `boxes.load_boxes` has it.
         count: of views.
         augment: the recipe's `data.augment`.
         seed: of all views.
 
     Returns:
-        (count · n, height, width, channels) uint8 and (count · n, most, 5).
-
-    Raises:
-        UsageError: an augmentation that cannot move boxes.
+        (count · n, height, width, channels) uint8, every view made when it is read; and boxes (count · n, most, 5).
     """
-    entries, size = by_name(augment), (x.shape[1], x.shape[2])
-    images = np.empty((count * len(x), *x.shape[1:]), np.uint8)
-    boxes = np.empty((count * len(x), *y.shape[1:]), y.dtype)
-    for row in range(len(images)):
+    entries, read = by_name(augment), reader(x)
+    height, width, channels = x.shape[1:]
+    size = height, width
+
+    def at(row: int) -> tuple[int, View]:
         view, sample = divmod(row, len(x))
-        images[row], boxes[row] = view_of(x[sample], y[sample], drawn(entries, size, (seed, 6, sample, view)))
-    return images, boxes
+        return sample, drawn(entries, size, (seed, 6, sample, view))
+
+    def seen(row: int) -> np.ndarray:
+        sample, view = at(row)
+        return moved_image(read(sample), view)
+
+    every = range(count * len(x))
+    boxes = np.stack([moved_boxes(y[sample], view, size) for sample, view in map(at, every)])
+    return Stream(seen, np.array(every), (*size, channels), f"{count} views by {entries} of seed {seed}"), boxes

@@ -1,9 +1,10 @@
-"""From the recipe's `data` section to three parts of images with boxes, all read and mended before training."""
+"""From the recipe's `data` section to three parts of images with boxes, all tried and mended before training."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,11 @@ import numpy as np
 from spiral_cli.data.box_files import PADDING, padded
 from spiral_cli.data.image_files import Look, common_shape, decode, look, read_image
 from spiral_cli.data.labels import class_order
-from spiral_cli.data.load import divided, read_raw
+from spiral_cli.data.load import divided, read_raw, streamed
 from spiral_cli.data.pixels import scaling
 from spiral_cli.data.raw import Arrays, Raw, stated_size
 from spiral_cli.data.splits import Dataset, Split
+from spiral_cli.data.stream import Images, Stream, chosen
 from spiral_cli.data.stretched import Stretched
 from spiral_cli.errors import MissingError, UsageError
 from spiral_cli.recipe.data import Data
@@ -52,11 +54,11 @@ class Readable:
 
 
 def load_boxes(settings: Data, seed: int) -> Dataset:
-    """Read, check, mend and split the images and boxes of a recipe; every image is decoded here.
+    """Read, check, mend and split the images and boxes of a recipe; every image is decoded here, kept or not.
 
-    ``x`` is (n, height, width, channels) uint8, resized by stretching; ``y`` (n, most, 5) float32: left, top,
-    right and bottom in pixels of the resized image, and the class, `PADDING` where a row is no box. What of the
-    data could not be used is counted in `Dataset.notes`.
+    ``x`` is (n, height, width, channels) uint8, resized by stretching, in memory or streamed as `data.stream` says;
+    ``y`` (n, most, 5) float32: left, top, right and bottom in pixels of the resized image, and the class, `PADDING`
+    where a row is no box. What of the data could not be used is counted in `Dataset.notes`.
 
     Args:
         settings: the recipe's `data` section with absolute paths.
@@ -64,7 +66,7 @@ def load_boxes(settings: Data, seed: int) -> Dataset:
 
     Raises:
         MissingError: the data are missing or cannot be used, or nothing of a part is left.
-        UsageError: the recipe asks for what the data cannot give, or they take more memory than it allows.
+        UsageError: the recipe asks for what the data cannot give.
     """
     if settings.builder is not None:
         raise UsageError("data.builder: boxes come from files; use data.format coco, voc or yolo")
@@ -83,15 +85,23 @@ def load_boxes(settings: Data, seed: int) -> Dataset:
         settings.channels,
         stated_size(settings),
     )
-    refuse_large(len(images), (*size, channels), settings)
     factor, offset = scaling(np.dtype(np.uint8), settings.scale)
     told = Stretched((*size, channels), classes, settings.scale, factor, offset)
-    x, y, kept = decoded(images, told, {part: (rows[part], found[part]) for part in rows})
+    source = stream_of(images, channels, size)
+    held = None if streamed(settings, source.nbytes) else np.empty(source.shape, np.uint8)
+    y, kept, stamp = tried(images, source, held, told, {part: (rows[part], found[part]) for part in rows})
+    source = replace(source, stamp=stamp)
     present = np.stack([np.isin(np.arange(len(classes)), boxes[:, 4]) for boxes in y])  # (n, classes)
     parts = divided({part: Arrays(one, present[one]) for part, one in kept.items()}, settings, seed)
     most = max(len(boxes) for boxes in y)
+    x: Images = source if held is None else held
     splits = {
-        part: Split(x[rows], padded([y[row] for row in rows], most), np.ones(len(rows), np.float32))
+        part: Split(
+            chosen(x, rows),
+            padded([y[row] for row in rows], most),
+            np.ones(len(rows), np.float32),
+            known_as=source.take(rows).digest(),
+        )
         for part, rows in ((part, np.asarray(one.x)) for part, one in parts.items())
     }
     notes = [sentence for part in found for sentence in found[part].notes(part)]
@@ -109,9 +119,9 @@ def refuse_unused(settings: Data) -> None:
     Raises:
         UsageError: one of them is there.
     """
-    for key, default in (("labels", "auto"), ("class_weights", None), ("stream", "auto")):
-        if getattr(settings, key) not in (default, False):
-            raise UsageError(f"data.{key}: is of no use for boxes, which are held in memory; leave it out")
+    for key, default in (("labels", "auto"), ("class_weights", None)):
+        if getattr(settings, key) != default:
+            raise UsageError(f"data.{key}: is of no use for boxes; leave it out")
 
 
 def named(raw: Raw, wanted: Sequence[str] | None) -> tuple[tuple[str, ...], np.ndarray]:
@@ -153,27 +163,51 @@ def readable_images(arrays: Arrays, order: np.ndarray, part: str, found: Found) 
     return readable
 
 
-def decoded(
-    images: Sequence[Readable], told: Stretched, parts: dict[str, tuple[np.ndarray, Found]]
-) -> tuple[np.ndarray, list[np.ndarray], dict[str, np.ndarray]]:
-    """Return all images (n, height, width, channels) uint8, the boxes (k, 5) of each, and the rows of each part.
+def stream_of(images: Sequence[Readable], channels: int, size: tuple[int, int]) -> Stream:
+    """Return the pixels of ``images``, unread and therefore without a stamp."""
+
+    def read(row: int) -> np.ndarray:
+        return read_image(images[row].file, lambda image: decode(image, channels, size))
+
+    return Stream(read, np.arange(len(images)), (*size, channels), "")
+
+
+def tried(
+    images: Sequence[Readable],
+    source: Stream,
+    held: np.ndarray | None,
+    told: Stretched,
+    parts: dict[str, tuple[np.ndarray, Found]],
+) -> tuple[list[np.ndarray], dict[str, np.ndarray], str]:
+    """Decode every image once, so that none fails later, and mend its boxes.
+
+    Args:
+        images: what there is to try.
+        source: decodes them.
+        held: (n, height, width, channels) uint8, filled with them; or None where they are not to stay.
+        told: how boxes become those of the resized image.
+        parts: rows of each part, and what is found wrong in it, to add to.
+
+    Returns:
+        Boxes (k, 5) of each image, of each part the rows that can be used, and a digest (hex) of all pixels.
 
     Raises:
         MissingError: nothing of a part is left.
     """
-    height, width, channels = told.input_shape
-    x = np.zeros((len(images), height, width, channels), np.uint8)
     y = [np.zeros((0, 5), np.float32)] * len(images)
-    kept = {}
+    kept, digest = {}, hashlib.blake2b(digest_size=16)
     for part, (rows, found) in parts.items():
         good = []
         for row in rows:
             one = images[row]
             try:
-                x[row] = read_image(one.file, lambda image: decode(image, channels, (height, width)))
+                pixels = source.image(row)
             except MissingError:
                 found.add("images are damaged and are left out", str(one.file))
                 continue
+            digest.update(pixels.data)
+            if held is not None:
+                held[row] = pixels
             inside = mended(one.boxes, one.size, found, str(one.file))
             y[row] = np.concatenate([told.resized(inside[:, :4], one.size), inside[:, 4:]], axis=1).astype(np.float32)
             found.add("images have no object", str(one.file), int(not len(inside)))
@@ -183,7 +217,7 @@ def decoded(
                 f"data: none of {len(rows)} {part} images can be decoded, such as {images[rows[0]].file}"
             )
         kept[part] = np.array(good)
-    return x, y, kept
+    return y, kept, digest.hexdigest()
 
 
 def mended(boxes: np.ndarray, size: tuple[int, int], found: Found, place: str) -> np.ndarray:
@@ -198,21 +232,6 @@ def mended(boxes: np.ndarray, size: tuple[int, int], found: Found, place: str) -
     found.add("boxes lie outside of their image and are left out", place, int(outside.sum()))
     found.add("boxes reach beyond their image and are cut off at its edge", place, int(beyond.sum()))
     return cut[~gone]
-
-
-def refuse_large(count: int, shape: tuple[int, ...], settings: Data) -> None:
-    """Refuse images and views of them that would take more memory than the recipe allows.
-
-    Raises:
-        UsageError: they would.
-    """
-    views = settings.views if settings.augment else 0
-    needed = count * (1 + views) * int(np.prod(shape)) / 1e9
-    if needed > settings.memory_gb:
-        raise UsageError(
-            f"data.memory_gb: {count} images of {'x'.join(map(str, shape))} with {views} views of each take "
-            f"{needed:.1f} GB, more than {settings.memory_gb:g}; lower data.image_size or data.views, or raise it"
-        )
 
 
 def unseen(splits: dict[str, Split], classes: tuple[str, ...]) -> list[str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from spiral_cli.data.stream import Images, Stream
+from spiral_cli.data.stream import Images, reader
 from spiral_cli.errors import MissingError
 
 AHEAD = 4  # batches made before they are asked for
@@ -81,7 +81,7 @@ def pipeline(inputs: Inputs, rows: np.ndarray) -> tf.data.Dataset:
     """Return a dataset of the batches (batch, height, width, channels) that ``rows`` (batches, batch) names."""
     shape, size = inputs.shape[1:], rows.shape[1]
     images = inputs.images if isinstance(inputs, Views) else inputs
-    read = images.image if isinstance(images, Stream) else images.__getitem__
+    read = reader(images)
 
     def example(row: tf.Tensor) -> tf.Tensor:
         sample = row % len(images)

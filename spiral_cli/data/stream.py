@@ -65,6 +65,11 @@ class Stream:
 Images = np.ndarray | Stream
 
 
+def reader(images: Images) -> Callable[[int], np.ndarray]:
+    """Return what gives one image (height, width, channels) by its place."""
+    return images.image if isinstance(images, Stream) else images.__getitem__
+
+
 def chosen(images: Images, index: np.ndarray) -> Images:
     """Return the images at ``index`` (k,): read where they are in memory, unread where they are not."""
     return images.take(index) if isinstance(images, Stream) else images[index]

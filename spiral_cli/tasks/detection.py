@@ -17,9 +17,11 @@ from spiral_cli.data import Split
 from spiral_cli.data.box_views import views
 from spiral_cli.data.boxes import load_boxes
 from spiral_cli.data.image_files import decode, look, read_image
+from spiral_cli.data.load import streamed
 from spiral_cli.data.picture import data_uri
 from spiral_cli.data.pipeline import Inputs
 from spiral_cli.data.preprocessing import model_inputs
+from spiral_cli.data.stream import Images, reader
 from spiral_cli.data.stretched import Rows, Stretched
 from spiral_cli.errors import UsageError
 from spiral_cli.recipe.schema import Recipe
@@ -77,17 +79,19 @@ class Detection(PlainTask):
 
     @property
     def train_inputs(self) -> Inputs:
-        """Stored training rows (views · n, height, width, channels), one view after the other."""
+        """Stored training rows (views · n, height, width, channels), one view after the other, in memory or not."""
         return self._train[0]
 
     @cached_property
-    def _train(self) -> tuple[np.ndarray, np.ndarray]:
+    def _train(self) -> tuple[Images, np.ndarray]:
         """Training rows with their boxes, of every view."""
         train, settings = self.dataset.train, self.recipe.data
-        assert isinstance(train.x, np.ndarray)
         if not settings.augment:
             return train.x, train.y
-        return views(train.x, train.y, settings.views, settings.augment, self.recipe.seed)
+        x, y = views(train.x, train.y, settings.views, settings.augment, self.recipe.seed)
+        # Of views that nothing is cached for most are never seen: they are not made ahead.
+        ahead = self.recipe.distill.targets == "cached" and not streamed(settings, x.nbytes)
+        return (x[:] if ahead else x), y
 
     def labels(self, split: Split, head: Head) -> np.ndarray:
         """Return boxes (n, most, 5) float32; of train those of every view, as these differ."""
@@ -182,7 +186,7 @@ class Detection(PlainTask):
             ("teacher", teacher.boxes, TEACHER),
             ("student", student.boxes, STUDENT),
         ]
-        picture = outlined(np.asarray(split.x)[row], layers, ZOOM)
+        picture = outlined(reader(split.x)(row), layers, ZOOM)
         names = self.preprocessing.classes
         return {
             "shown": {"kind": "image", "source": data_uri(picture, 0.0, 255.0, LARGEST)},

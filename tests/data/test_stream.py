@@ -129,5 +129,5 @@ def test_a_damaged_image_is_named_when_it_is_met(folder):
 
 
 def test_arrays_cannot_be_streamed():
-    with pytest.raises(ValueError, match=r"received true; of npz there are arrays in memory.*use image_folder"):
+    with pytest.raises(ValueError, match=r"received true; of npz there are arrays in memory.*use coco, image_folder"):
         Data(format="npz", path="x.npz", stream=True)

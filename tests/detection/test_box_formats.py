@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spiral_cli.data.boxes import load_boxes
+from spiral_cli.data.stream import Stream
 from spiral_cli.errors import MissingError, UsageError
 from spiral_cli.recipe.data import Data
 
@@ -430,10 +431,19 @@ def test_an_empty_folder_is_refused(format, said, tmp_path):
         load(format, tmp_path)
 
 
-def test_what_takes_too_much_memory_is_refused(tmp_path):
+def test_what_takes_too_much_memory_stays_on_disk_and_is_the_same_set(tmp_path):
     write_voc(tmp_path, {"train": TRAIN, "val": VALIDATION}, SIZE)
-    with pytest.raises(UsageError, match=r"13 images of 40x60x3 with 8 views of each take .* GB"):
-        load("voc", tmp_path, augment=["flip"], memory_gb=0.0005)
+    damaged = tmp_path / "JPEGImages/train003.png"
+    damaged.write_bytes(damaged.read_bytes()[:-1000])
+    size = 13 * 40 * 60 * 3
+    held, unread = (load("voc", tmp_path, memory_gb=most / 1e9) for most in (size, size - 1))
+    assert held.notes == unread.notes and "1 images are damaged and are left out" in " ".join(held.notes)
+    for part in ("train", "validation", "test"):
+        one, other = getattr(held, part), getattr(unread, part)
+        assert isinstance(one.x, np.ndarray) and isinstance(other.x, Stream)
+        np.testing.assert_array_equal(one.x, other.x[:])
+        np.testing.assert_array_equal(one.y, other.y)
+    assert held.fingerprint() == unread.fingerprint() != load("voc", tmp_path, image_size=[20, 30]).fingerprint()
 
 
 def test_keys_of_classification_are_refused(tmp_path):

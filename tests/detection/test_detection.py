@@ -157,6 +157,20 @@ def test_every_view_has_boxes_of_its_own(folder):
     np.testing.assert_array_equal(data.example(np.array([5, 65, 170])), [5, 65, 170])
 
 
+def test_pictures_and_views_that_stay_on_disk_make_the_same_student(folder):
+    def student(name: str, stream: bool) -> list[np.ndarray]:
+        short = {"epochs": 2, "batch_size": 10, "learning_rate": 0.01}
+        made = recipe(folder, data={"stream": stream}, teacher=short, train={"epochs": 1}, export=["keras"],
+                      guard={"max_drop": 1.0}, distill={"teacher": "original"})  # fmt: skip
+        told: list[object] = []
+        compress(made, RunFolder(folder / name), listen=told.append, control=Control())
+        assert any("images stay on disk" in str(event) for event in told) == stream
+        return [weight.numpy() for weight in keras.saving.load_model(folder / name / "student.keras").weights]
+
+    for held, streamed in zip(student("held", False), student("streamed", True), strict=True):
+        np.testing.assert_array_equal(held, streamed)
+
+
 def test_images_without_augmentation_are_their_own_view(folder):
     task = Detection(recipe(folder, data={"augment": []}))
     assert task.views == 1 and task.train_inputs is task.dataset.train.x

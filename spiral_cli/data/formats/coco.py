@@ -18,7 +18,7 @@ BESIDE = "_annotations.coco.json"
 LOOKED_FOR = 20  # images by which the folder they are in is found
 
 
-@datasets.register("coco", needs=("path",), gives="boxes")
+@datasets.register("coco", needs=("path",), gives="boxes", streams=True)
 def coco(settings: Data) -> Raw:
     """COCO: annotations/instances_train2017.json and the like, train/_annotations.coco.json, or paths of JSON files."""
     root = root_path(settings)

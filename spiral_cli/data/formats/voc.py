@@ -37,7 +37,7 @@ class Described:
     difficult: int
 
 
-@datasets.register("voc", needs=("path",), gives="boxes")
+@datasets.register("voc", needs=("path",), gives="boxes", streams=True)
 def voc(settings: Data) -> Raw:
     """Pascal VOC: JPEGImages, Annotations with an XML file each, ImageSets/Main/train.txt, val.txt, test.txt."""
     root = root_path(settings)

@@ -19,7 +19,7 @@ from spiral_cli.registry import datasets
 FIELDS = 5  # class, centre x, centre y, width, height
 
 
-@datasets.register("yolo", needs=("path",), gives="boxes")
+@datasets.register("yolo", needs=("path",), gives="boxes", streams=True)
 def yolo(settings: Data) -> Raw:
     """YOLO: images and labels folders with `class x y width height` lines in parts of 1, names in data.yaml."""
     root, own = root_path(settings), own_paths(settings)
