@@ -22,6 +22,7 @@ from spiral_cli.data.pixels import stored_range
 from spiral_cli.data.stream import Images
 from spiral_cli.errors import UsageError
 from spiral_cli.hooks import hooked
+from spiral_cli.recipe.augment import name_and_value
 from spiral_cli.registry import augmentations
 
 
@@ -131,10 +132,9 @@ def build_layers(augment: Sequence[str | dict[str, Any]], canvas: Canvas) -> lis
     """
     layers = []
     for item in augment:
-        entry = {item: None} if isinstance(item, str) else item
-        if len(entry) != 1:
+        if isinstance(item, dict) and len(item) != 1:
             raise UsageError(f"data.augment: received {item!r}; an item is one name, or one name with its value")
-        ((name, value),) = entry.items()
+        name, value = name_and_value(item)
         layers.append(augmentations.get(name)(value, canvas))
     return layers
 

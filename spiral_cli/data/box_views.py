@@ -15,6 +15,7 @@ from PIL import Image
 
 from spiral_cli.data.box_files import PADDING
 from spiral_cli.data.stream import Images, Stream, reader
+from spiral_cli.recipe.augment import name_and_value
 
 VISIBLE = 0.3  # of a box's area: one of which less is left in a view is no object any more
 
@@ -37,8 +38,7 @@ class View:
 
 def by_name(augment: Sequence[str | dict[str, Any]]) -> dict[str, float]:
     """Return the recipe's `data.augment` as numbers by name."""
-    pairs = ((item, None) if isinstance(item, str) else next(iter(item.items())) for item in augment)
-    return {name: float(value or 0.0) for name, value in pairs}
+    return {name: float(value or 0.0) for name, value in map(name_and_value, augment)}
 
 
 def drawn(entries: dict[str, float], size: tuple[int, int], key: Sequence[int]) -> View:

@@ -10,9 +10,14 @@ from spiral_cli.recipe.section import Finding, listed, repeated
 from spiral_cli.registry import augmentations
 
 
+def name_and_value(entry: str | dict[str, Any]) -> tuple[str, Any]:
+    """Return the augmentation that an entry names and the value it gives it, or None."""
+    return (entry, None) if isinstance(entry, str) else next(iter(entry.items()))
+
+
 def augment_findings(entries: Sequence[str | dict[str, Any]]) -> Iterator[Finding]:
     """Yield what is wrong with the entries: names there are none of, values they do not take, doubles."""
-    names = [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+    names = [name_and_value(entry)[0] for entry in entries]
     for index, name in enumerate(names):
         if name not in (known := augmentations.names()):
             near = did_you_mean(name, known)
@@ -24,8 +29,7 @@ def augment_findings(entries: Sequence[str | dict[str, Any]]) -> Iterator[Findin
 
 def wrong_value(entry: str | dict[str, Any], facts: Mapping[str, Any]) -> str:
     """Return what is wrong with an augmentation's value by what it ``takes``, or an empty string."""
-    value: Any
-    name, value = (entry, None) if isinstance(entry, str) else next(iter(entry.items()))
+    name, value = name_and_value(entry)
     if "takes" not in facts:
         return ""
     if facts["takes"] is None:

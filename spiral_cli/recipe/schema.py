@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, Tag, model_validator
 from spiral_cli import registry
 from spiral_cli.errors import did_you_mean
 from spiral_cli.recipe.applications import Application
+from spiral_cli.recipe.augment import name_and_value
 from spiral_cli.recipe.data import Audio as Audio
 from spiral_cli.recipe.data import Data
 from spiral_cli.recipe.defaults import of_task
@@ -313,7 +314,7 @@ class Recipe(Section):
             yield ("data", "augment"), f"received augmentations, which are of images; {self.task} is of {kind}"
         elif fitting is not True:
             for index, one in enumerate(self.data.augment):
-                if (name := one if isinstance(one, str) else next(iter(one))) not in fitting:
+                if (name := name_and_value(one)[0]) not in fitting:
                     yield ("data", "augment", index), f"received {name!r}; allowed of {kind}: {listed(fitting)}"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import keras
@@ -13,6 +13,7 @@ from scipy.special import expit, softmax
 from spiral_cli.data.pipeline import Inputs
 from spiral_cli.errors import UsageError
 from spiral_cli.tasks.head import DistillationLoss, Forward
+from spiral_cli.tasks.once import Once
 from spiral_cli.tasks.sequences import crossentropy
 
 CHANCE_MARGIN = 0.1
@@ -100,8 +101,7 @@ class Head:
         logits = said.logits
         measured = {}
         if only in (None, "loss"):
-            losses = self.task_loss(tf.constant(logits), tf.constant(y)).numpy()
-            measured = {"loss": float(np.average(losses, weights=weight))}
+            measured = {"loss": float(np.average(said.losses(y), weights=weight))}
         if only == "loss":
             return measured
         if self.exclusive:
@@ -118,6 +118,11 @@ class Said:
 
     head: Head
     logits: np.ndarray
+    _losses: Once[np.ndarray] = field(default_factory=Once, repr=False, compare=False)
+
+    def losses(self, y: np.ndarray) -> np.ndarray:
+        """Return the task loss (n,) against labels, as `Head.task_loss` reads them; once for the same labels."""
+        return self._losses(y, lambda y: self.head.task_loss(tf.constant(self.logits), tf.constant(y)).numpy())
 
     @property
     def decided(self) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -13,6 +14,7 @@ from spiral_cli.data.box_files import PADDING
 from spiral_cli.data.pipeline import Inputs
 from spiral_cli.tasks.average_precision import MOST, OVERLAPS, Matching, mean
 from spiral_cli.tasks.head import DistillationLoss, Forward
+from spiral_cli.tasks.once import Once
 from spiral_cli.tasks.overlap import giou, matches
 from spiral_cli.tasks.places import assigned, boxes_at, places
 
@@ -166,13 +168,13 @@ class Head:
         elif "ap50" in names:
             measured = {"ap50": mean(said.matching(y, AT_A_HALF).precision(weight))}
         if "loss" in names:
-            measured["loss"] = float(np.average(self.losses(said, y), weights=weight))
+            measured["loss"] = float(np.average(said.losses(y), weights=weight))
         return measured
 
-    def losses(self, said: Said, y: np.ndarray) -> np.ndarray:
-        """Return the task loss (n,) of answers against boxes ``y`` (n, most, 5)."""
+    def losses(self, logits: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return the task loss (n,) of logits (n, places, classes + 4) against boxes ``y`` (n, most, 5)."""
         blocks = [slice(start, start + BLOCK) for start in range(0, len(y), BLOCK)]
-        return np.concatenate([self.task_loss(tf.constant(said.logits[b]), tf.constant(y[b])).numpy() for b in blocks])
+        return np.concatenate([self.task_loss(tf.constant(logits[b]), tf.constant(y[b])).numpy() for b in blocks])
 
     def agreement(self, ours: Said, theirs: Said) -> float:
         """Return the part of the sure answers that two models share, the mean over images, as `shared`."""
@@ -209,7 +211,10 @@ class Said:
     head: Head
     logits: np.ndarray
     sizes: tuple[tuple[int, int], ...] | None = None
-    _matched: dict[tuple[float, ...], Matching] = field(default_factory=dict, repr=False, compare=False)
+    _matched: dict[tuple[float, ...], Once[Matching]] = field(
+        default_factory=lambda: defaultdict(Once), repr=False, compare=False
+    )
+    _losses: Once[np.ndarray] = field(default_factory=Once, repr=False, compare=False)
 
     @cached_property
     def found(self) -> list[Found]:
@@ -223,11 +228,16 @@ class Said:
 
     def matching(self, y: np.ndarray, overlaps: tuple[float, ...] = tuple(OVERLAPS)) -> Matching:
         """Return the answers matched with boxes ``y`` (n, most, 5), once for the same boxes."""
-        known = self._matched.get(overlaps)
-        if known is None or known.truth is not y:
+
+        def work(y: np.ndarray) -> Matching:
             found = [(one.boxes, one.scores, one.classes) for one in self.found]
-            known = self._matched[overlaps] = Matching(y, found, self.head.classes, overlaps)
-        return known
+            return Matching(y, found, self.head.classes, overlaps)
+
+        return self._matched[overlaps](y, work)
+
+    def losses(self, y: np.ndarray) -> np.ndarray:
+        """Return the task loss (n,) against boxes ``y`` (n, most, 5), once for the same boxes."""
+        return self._losses(y, lambda y: self.head.losses(self.logits, y))
 
 
 def focal(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:

@@ -265,6 +265,18 @@ def test_one_metric_is_what_it_is_among_all_and_takes_no_other_s_work(monkeypatc
         assert HEAD.metrics(said, OBJECTS, weight, name)[name] == pytest.approx(whole[name])
 
 
+def test_losses_of_the_same_boxes_are_worked_out_once_for_all_draws(monkeypatch):
+    said, silent = Said(HEAD, logits(5)), Said(HEAD, np.full_like(logits(5), -9))
+    losses = HEAD.losses(said.logits, OBJECTS)
+    for weight in np.eye(3):
+        assert HEAD.metrics(said, OBJECTS, weight, "loss") == {"loss": pytest.approx(losses @ weight)}
+        monkeypatch.setattr(Head, "losses", None)
+    monkeypatch.undo()
+    others = HEAD.metrics(said, OBJECTS[::-1], np.ones(3), "loss")
+    assert others == {"loss": pytest.approx(HEAD.losses(said.logits, OBJECTS[::-1]).mean())}
+    assert silent.losses(OBJECTS).mean() != pytest.approx(losses.mean())
+
+
 def test_a_head_comes_back_from_json():
     import json
     from dataclasses import asdict

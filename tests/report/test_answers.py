@@ -121,6 +121,16 @@ def test_the_accuracy_asked_for_alone_is_that_among_all(head, labels):
     assert set(head.measures(y)) == set(everything)
 
 
+def test_losses_of_the_same_labels_are_worked_out_once_for_all_draws(monkeypatch):
+    said, true = sure(0, 1, 1, 1), np.array([0, 1, 2, 1])
+    losses = CLASSES.task_loss(said.logits, true).numpy()
+    for weight in np.eye(4):
+        assert CLASSES.metrics(said, true, weight, "loss") == {"loss": pytest.approx(losses @ weight)}
+        monkeypatch.setattr(Head, "task_loss", None)
+    monkeypatch.undo()
+    assert CLASSES.metrics(said, 2 - true, np.ones(4), "loss")["loss"] != pytest.approx(losses.mean())
+
+
 @pytest.mark.parametrize("name", ["accuracy", "balanced_accuracy", "f1"])
 def test_one_metric_is_what_it_is_among_all_and_takes_no_loss(monkeypatch, name):
     true, weight = np.array([0, 1, 2, 1]), np.array([1.0, 0.0, 2.0, 1.0])
