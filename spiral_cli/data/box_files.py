@@ -20,10 +20,21 @@ Box = tuple[float, float, float, float, int]  # left, top, right, bottom in pixe
 
 @dataclass(frozen=True)
 class Picture:
-    """An image file, which may be missing or damaged, and the boxes in it as they are written."""
+    """An image file, which may be missing or damaged, and the boxes in it as they are written.
+
+    ``size`` is the (height, width) that is written, or None where nothing is.
+    """
 
     file: Path
     boxes: Sequence[Box]
+    size: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Pictures(Arrays):
+    """A part as it was read: ``x`` names of files (n,), ``y`` boxes (n, most, 5), and `Picture.size` of each."""
+
+    sizes: Sequence[tuple[int, int] | None] = ()
 
 
 def raw_of(parts: Mapping[str, Sequence[Picture]], classes: Sequence[str], notes: Sequence[str] = ()) -> Raw:
@@ -38,10 +49,11 @@ def raw_of(parts: Mapping[str, Sequence[Picture]], classes: Sequence[str], notes
     return Raw.of({part: arrays(pictures) for part, pictures in parts.items()}, classes, notes)
 
 
-def arrays(pictures: Sequence[Picture]) -> Arrays:
+def arrays(pictures: Sequence[Picture]) -> Pictures:
     """Return pictures as arrays; see `raw_of`."""
     files = np.array([str(picture.file) for picture in pictures])
-    return Arrays(files, padded([np.array(picture.boxes, np.float64).reshape(-1, 5) for picture in pictures]))
+    boxes = padded([np.array(picture.boxes, np.float64).reshape(-1, 5) for picture in pictures])
+    return Pictures(files, boxes, sizes=[picture.size for picture in pictures])
 
 
 def padded(boxes: Sequence[np.ndarray], most: int = 1) -> np.ndarray:
@@ -67,6 +79,15 @@ def numbers(values: Sequence[Any], count: int, place: str) -> list[float]:
         told = " ".join(map(str, values))
         raise MissingError(f"{place}: received '{told}'; a box is {count} finite numbers")
     return found
+
+
+def written_size(height: Any, width: Any) -> tuple[int, int] | None:
+    """Return an image's size as it is written, or None where that is no size, as of tools that write 0."""
+    try:
+        size = int(height), int(width)
+    except (TypeError, ValueError):
+        return None
+    return size if min(size) > 0 else None
 
 
 def class_index(name: str, classes: Sequence[str], place: str) -> int:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from spiral_cli.data.box_files import PADDING, padded
+from spiral_cli.data.box_files import PADDING, Pictures, padded
 from spiral_cli.data.image_files import Look, common_shape, decode, look, read_image
 from spiral_cli.data.labels import class_order
 from spiral_cli.data.load import divided, read_raw, streamed
@@ -105,11 +105,7 @@ def load_boxes(settings: Data, seed: int) -> Dataset:
         for part, rows in ((part, np.asarray(one.x)) for part, one in parts.items())
     }
     notes = [sentence for part in found for sentence in found[part].notes(part)]
-    if not (splits["train"].y[..., 4] != PADDING).any():
-        raise MissingError(
-            f"data: not one of {len(splits['train'].x)} train images has a box, so there is nothing to learn; what "
-            f"was looked for as {settings.format}: {'; '.join((*raw.notes, *notes))}"
-        )
+    refuse_no_boxes(splits, f"what was found as {settings.format}: {'; '.join((*raw.notes, *notes))}")
     return Dataset(**splits, labels="boxes", preprocessing=told, notes=(*raw.notes, *notes, *unseen(splits, classes)))
 
 
@@ -149,7 +145,8 @@ def readable_images(arrays: Arrays, order: np.ndarray, part: str, found: Found) 
         MissingError: none can.
     """
     readable = []
-    for name, written in zip(np.asarray(arrays.x), arrays.y, strict=True):
+    sizes = arrays.sizes if isinstance(arrays, Pictures) else [None] * len(arrays.x)
+    for name, written, told in zip(np.asarray(arrays.x), arrays.y, sizes, strict=True):
         boxes = written[written[:, 4] != PADDING]
         boxes = np.concatenate([boxes[:, :4], order[boxes[:, 4].astype(np.int64)][:, None]], axis=1)
         try:
@@ -157,6 +154,8 @@ def readable_images(arrays: Arrays, order: np.ndarray, part: str, found: Found) 
         except MissingError:
             found.add("images are missing or cannot be read and are left out", str(name))
             continue
+        if told not in (None, size):
+            found.add("images have another size than is written; boxes are read as pixels of the image", str(name))
         readable.append(Readable(Path(name), size, grey, boxes))
     if not readable:
         raise MissingError(f"data: none of the {len(arrays.x)} {part} images can be read; such as {name}")
@@ -232,6 +231,20 @@ def mended(boxes: np.ndarray, size: tuple[int, int], found: Found, place: str) -
     found.add("boxes lie outside of their image and are left out", place, int(outside.sum()))
     found.add("boxes reach beyond their image and are cut off at its edge", place, int(beyond.sum()))
     return cut[~gone]
+
+
+def refuse_no_boxes(splits: Mapping[str, Split], found: str) -> None:
+    """Refuse parts without a single box; ``found`` ends the message.
+
+    Raises:
+        MissingError: there is one.
+    """
+    for part, split in splits.items():
+        if not (split.y[..., 4] != PADDING).any():
+            use = "learn" if part == "train" else "measure"
+            raise MissingError(
+                f"data: not one of {len(split.x)} {part} images has a box, so there is nothing to {use}; {found}"
+            )
 
 
 def unseen(splits: dict[str, Split], classes: tuple[str, ...]) -> list[str]:

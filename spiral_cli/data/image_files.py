@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from spiral_cli.data.stream import Stream
 from spiral_cli.errors import MissingError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L")
+ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)  # EXIF's tag, and its values for a camera that was held upright
+WITH_EXIF = ("JPEG", "MPO", "PNG", "WEBP")  # of those that are read; a TIFF is turned as it is opened
 T = TypeVar("T")
 
 
@@ -73,8 +75,26 @@ def using(opening: Callable[[], Image.Image], use: Callable[[Image.Image], T], n
         raise MissingError(f"{name} cannot be read as an image ({error}); replace or remove it") from error
 
 
+def orientation(image: Image.Image) -> int:
+    """Return how EXIF says that a camera was held, 1 to 8; 1, as everybody sees it, where it says nothing.
+
+    A PNG may say it behind its pixels, all of which would have to be decoded: there it is not looked for.
+    """
+    if image.format not in WITH_EXIF or (image.format == "PNG" and "exif" not in image.info):
+        return 1
+    try:
+        return int(image.getexif().get(ORIENTATION, 1))
+    except Exception:  # as many as there are ways to damage it; the pixels are what they are
+        return 1
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Return an image as viewers show it, and as the people who drew boxes on it saw it."""
+    return image if orientation(image) == 1 else ImageOps.exif_transpose(image)
+
+
 class Look(NamedTuple):
-    """What an image's head says: (height, width), and whether it is grey."""
+    """What an image's head says: (height, width) of it upright, and whether it is grey."""
 
     size: tuple[int, int]
     grey: bool
@@ -86,11 +106,13 @@ def look(image: Image.Image) -> Look:
     if image.mode == "P":  # as every GIF: the colours used decide
         pixels = np.asarray(image.convert("RGB"))
         grey = bool((pixels == pixels[..., :1]).all())
-    return Look((image.height, image.width), grey)
+    size = image.height, image.width
+    return Look(size[::-1] if orientation(image) in SIDEWAYS else size, grey)
 
 
 def decode(image: Image.Image, channels: int, size: tuple[int, int]) -> np.ndarray:
-    """Return the first frame as uint8 (height, width, channels), resized to ``size`` (height, width)."""
+    """Return the first frame, upright, as uint8 (height, width, channels), resized to ``size`` (height, width)."""
+    image = upright(image)
     if image.mode.startswith("I"):  # 16 bits a pixel, which Pillow would clip at 255
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     image = image.convert("L" if channels == 1 else "RGB")

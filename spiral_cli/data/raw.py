@@ -16,7 +16,7 @@ from spiral_cli.recipe.data import Data
 PARTS = ("train", "validation", "test")
 NAMES = {  # what folders, files and splits of each part are called
     "train": ("train", "training"),
-    "validation": ("validation", "valid", "val"),
+    "validation": ("validation", "valid", "val", "dev"),
     "test": ("test", "testing"),
 }
 

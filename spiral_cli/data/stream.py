@@ -70,6 +70,11 @@ def reader(images: Images) -> Callable[[int], np.ndarray]:
     return images.image if isinstance(images, Stream) else images.__getitem__
 
 
+def in_memory_bytes(images: Images) -> int:
+    """Return what images take in memory, in bytes."""
+    return 0 if isinstance(images, Stream) else images.nbytes
+
+
 def chosen(images: Images, index: np.ndarray) -> Images:
     """Return the images at ``index`` (k,): read where they are in memory, unread where they are not."""
     return images.take(index) if isinstance(images, Stream) else images[index]

@@ -21,7 +21,7 @@ from spiral_cli.data.load import streamed
 from spiral_cli.data.picture import data_uri
 from spiral_cli.data.pipeline import Inputs
 from spiral_cli.data.preprocessing import model_inputs
-from spiral_cli.data.stream import Images, reader
+from spiral_cli.data.stream import Images, in_memory_bytes, reader
 from spiral_cli.data.stretched import Rows, Stretched
 from spiral_cli.errors import UsageError
 from spiral_cli.recipe.schema import Recipe
@@ -90,8 +90,9 @@ class Detection(PlainTask):
             return train.x, train.y
         x, y = views(train.x, train.y, settings.views, settings.augment, self.recipe.seed)
         # Of views that nothing is cached for most are never seen: they are not made ahead.
-        ahead = self.recipe.distill.targets == "cached" and not streamed(settings, x.nbytes)
-        return (x[:] if ahead else x), y
+        if self.recipe.distill.targets == "online" or streamed(settings, in_memory_bytes(train.x) + x.nbytes):
+            return x, y
+        return x[:], y
 
     def labels(self, split: Split, head: Head) -> np.ndarray:
         """Return boxes (n, most, 5) float32; of train those of every view, as these differ."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from spiral_cli.data.image_files import read_image
+from spiral_cli.data.image_files import read_image, upright
 
 COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#00a0a0", "#f032e6", "#808000")
 
@@ -20,13 +20,13 @@ def draw(path: str | Path, boxes: Sequence[Mapping[str, Any]], out: str | Path |
     Args:
         path: of an image file.
         boxes: each a ``class``, its ``confidence`` and its ``box``: left, top, right, bottom in pixels of the
-            file. Every class has a colour of its own.
+            file, upright. Every class has a colour of its own.
         out: where to write; the ending says the format.
 
     Raises:
         MissingError: the file is no image.
     """
-    picture = read_image(Path(path), lambda image: image.convert("RGB"))
+    picture = read_image(Path(path), lambda image: upright(image).convert("RGB"))
     names = sorted({str(one["class"]) for one in boxes})
     pen, width = ImageDraw.Draw(picture), max(1, min(picture.size) // 200)
     for one in sorted(boxes, key=lambda one: float(one["confidence"])):

@@ -18,6 +18,7 @@ from spiral_cli.data.picture import data_uri
 from spiral_cli.data.pipeline import Inputs, Views, materialised
 from spiral_cli.data.pixels import Pixels, as_stored, stored_range
 from spiral_cli.data.preprocessing import few
+from spiral_cli.data.stream import in_memory_bytes
 from spiral_cli.models.application import application
 from spiral_cli.recipe.schema import Recipe, Student, Teacher
 from spiral_cli.tasks.classification import Head
@@ -96,6 +97,6 @@ class ImageClassification(Classifier):
 
         views = Views(x, self.views, augmenter(settings.augment, x, self.recipe.seed, settings.scale))
         # Of views that nothing is cached for most are never seen: they are not made ahead.
-        if self.recipe.distill.targets == "online" or streamed(settings, views.nbytes):
+        if self.recipe.distill.targets == "online" or streamed(settings, in_memory_bytes(x) + views.nbytes):
             return views
         return materialised(views)

@@ -11,11 +11,13 @@ import pytest
 from drawn import CLASSES, Shape, coco_of, picture, write_coco, write_voc, write_yolo, xml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from spiral_cli.data.boxes import load_boxes
 from spiral_cli.data.stream import Stream
 from spiral_cli.errors import MissingError, UsageError
 from spiral_cli.recipe.data import Data
+from spiral_cli.tasks.drawing import draw
 
 SIZE = (40, 60)
 DISC, SQUARE = Shape("disc", (4, 6, 24, 26)), Shape("square", (30, 10, 50, 30))
@@ -166,8 +168,8 @@ def test_yolo_labels_beside_their_images_are_found_in_a_folder_called_images_too
     parts = {"train": "train", "validation": "val", "test": "test"}
     own = {part: f"{root}/images/{name}" for part, name in parts.items()}
     assert load_boxes(Data(format="yolo", classes=list(CLASSES), **own), 0).fingerprint() == wanted
-    (root / "labels/test/000.txt").write_text("")  # in labels it is looked for first
-    assert there(load("yolo", root).test.y[0]) == []
+    (root / "labels/test/000.txt").write_text("1 0.5 0.5 0.5 0.5")  # in labels it is looked for first
+    assert there(load("yolo", root).test.y[0]) == [(15.0, 10.0, 45.0, 30.0, 1.0)]
     only = tmp_path / "darknet"
     only.mkdir()
     (root / "images/train").rename(only / "images")
@@ -178,12 +180,47 @@ def test_yolo_labels_beside_their_images_are_found_in_a_folder_called_images_too
 @pytest.mark.parametrize("format", WRITERS)
 def test_a_train_part_without_a_box_is_refused(format, tmp_path):
     WRITERS[format](tmp_path / "set", {"train": [[]] * 4, "val": VALIDATION, "test": TEST}, SIZE)
-    said = f"not one of 4 train images has a box.*looked for as {format}: .*train: 4 images have no object"
+    said = f"not one of 4 train images has a box.*found as {format}: .*train: 4 images have no object"
     if format == "yolo":
         shutil.rmtree(tmp_path / "set/labels/train")
         said = "not one of 4 train images has a box.*4 images have no label file, in labels or beside them.*000.png"
     with pytest.raises(MissingError, match=said):
         load(format, tmp_path / "set")
+
+
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_a_part_without_a_box_measures_nothing_and_is_refused(part, tmp_path):
+    write_coco(tmp_path / "set", {"train": TRAIN, "val": VALIDATION, "test": TEST, part: [[], []]}, SIZE)
+    with pytest.raises(MissingError, match=r"not one of 2 (validation|test) images has a box.*nothing to measure"):
+        load("coco", tmp_path / "set")
+
+
+def test_a_size_that_is_not_the_file_s_is_told(tmp_path):
+    write_coco(tmp_path / "set", {"train": TRAIN, "val": VALIDATION, "test": TEST}, SIZE)
+    assert not [note for note in load("coco", tmp_path / "set").notes if "another size" in note]
+    file = tmp_path / "set/annotations/instances_train2017.json"
+    content = coco_of(TRAIN, SIZE)
+    content["images"][3].update(width=640, height=480)
+    file.write_text(json.dumps(content))
+    (note,) = [note for note in load("coco", tmp_path / "set").notes if "another size" in note]
+    assert note.startswith("train: 1 images have another size than is written") and "003.png" in note
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_a_picture_is_seen_upright_and_its_boxes_are_where_people_drew_them(turn, tmp_path):
+    """Each file holds the pixels turned as EXIF's tag says, so that upright all are one picture."""
+    write_yolo(tmp_path, {"train": TRAIN, "val": VALIDATION, "test": TEST}, SIZE)
+    file = tmp_path / "images/test/000.png"
+    shown = picture(TEST[0], SIZE)
+    back = [None, None, 0, 3, 1, 5, 2, 6, 4][turn]  # Pillow's number of what undoes the turn
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    (shown if back is None else shown.transpose(Image.Transpose(back))).save(file, exif=exif)
+    for more in ({}, {"image_size": [40, 60]}):
+        dataset = load("yolo", tmp_path, **more)
+        np.testing.assert_array_equal(dataset.test.x[0], np.asarray(shown))
+        assert len(there(dataset.test.y[0])) == 2
+    np.testing.assert_array_equal(np.asarray(draw(file, [])), np.asarray(shown))
 
 
 @pytest.mark.parametrize("format", WRITERS)
@@ -330,22 +367,22 @@ def counts(root: Path, text: str) -> list[int]:
 
 
 def test_data_yaml_is_believed_before_the_names_of_folders(tmp_path):
-    write_yolo(tmp_path, {"train": TRAIN, "more": TRAIN[:4], "dev": [[DISC]] * 2, "test": TEST}, SIZE)
+    write_yolo(tmp_path, {"train": TRAIN, "more": TRAIN[:4], "held": [[DISC]] * 2, "test": TEST}, SIZE)
     files = [f"./images/train/{number:03d}.png" for number in range(8)]
     (tmp_path / "some.txt").write_text("\n".join(files) + "\n\n")
     assert counts(tmp_path, "") == [9, 3, 1]
-    assert counts(tmp_path, "train: images/train\nval: images/dev") == [9, 3, 2]
-    assert counts(tmp_path, "train: images/train\nval: images/dev\ntest: images/test") == [12, 2, 1]
-    assert counts(tmp_path, "train: [images/train, images/more]\nval: images/dev\ntest: images/test") == [16, 2, 1]
-    assert counts(tmp_path, "train: some.txt\nvalid: [images/dev]\ntest:") == [5, 3, 2]
+    assert counts(tmp_path, "train: images/train\nval: images/held") == [9, 3, 2]
+    assert counts(tmp_path, "train: images/train\nval: images/held\ntest: images/test") == [12, 2, 1]
+    assert counts(tmp_path, "train: [images/train, images/more]\nval: images/held\ntest: images/test") == [16, 2, 1]
+    assert counts(tmp_path, "train: some.txt\nvalid: [images/held]\ntest:") == [5, 3, 2]
     assert counts(tmp_path, f"path: {tmp_path}/images\ntrain: ../some.txt\nval: dev") == [5, 3, 2]
-    assert counts(tmp_path, "train: ../images/train\nval: ../images/dev") == [9, 3, 2]  # as Roboflow writes them
+    assert counts(tmp_path, "train: ../images/train\nval: ../images/held") == [9, 3, 2]  # as Roboflow writes them
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("train: images/train\nval: images/dev", r"data\.yaml: val names images/dev, which is not in .*; correct it"),
+        ("train: images/train\nval: images/held", r"data\.yaml: val names images/held, which is not in .*; correct it"),
         ("train: [images/train, images/more]", r"data\.yaml: train names images/more, which is not in"),
         ("train: some.txt", r"some\.txt, line 2: there is no image images/train/099\.png; paths are from"),
         ("train: images/train/000.png", r"000\.png: a part of a yolo set is a folder of images, or a \.txt file"),

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from spiral_cli.data.box_files import Box, Picture, numbers, raw_of
+from spiral_cli.data.box_files import Box, Picture, numbers, raw_of, written_size
 from spiral_cli.data.raw import NAMES, Raw, own_paths, root_path
 from spiral_cli.data.tables import read_text
 from spiral_cli.errors import MissingError
@@ -107,6 +107,7 @@ def pictures(path: Path, content: Mapping[str, Any], ids: Sequence[int]) -> tupl
         MissingError: an image or a box that is not as COCO has it, or of an unknown image or category.
     """
     names: dict[Any, str] = {}
+    sizes: dict[Any, tuple[int, int] | None] = {}
     for number, image in enumerate(content["images"]):
         named = isinstance(image, dict) and isinstance(image.get("file_name"), str)
         if not named or not isinstance(image.get("id"), int | str):
@@ -114,6 +115,7 @@ def pictures(path: Path, content: Mapping[str, Any], ids: Sequence[int]) -> tupl
         if image["id"] in names:
             raise MissingError(f"{path}, images[{number}]: the id {image['id']} is taken by {names[image['id']]}")
         names[image["id"]] = image["file_name"]
+        sizes[image["id"]] = written_size(image.get("height"), image.get("width"))
     boxes: dict[Any, list[Box]] = {number: [] for number in names}
     crowds = 0
     for number, one in enumerate(content["annotations"]):
@@ -131,7 +133,7 @@ def pictures(path: Path, content: Mapping[str, Any], ids: Sequence[int]) -> tupl
         left, top, width, height = numbers(box if isinstance(box, list) else [box], 4, f"{place}, bbox")
         boxes[of].append((left, top, left + width, top + height, ids.index(one["category_id"])))
     folder = images_of(path, list(names.values()))
-    return [Picture(folder / name, boxes[number]) for number, name in names.items()], crowds
+    return [Picture(folder / name, boxes[number], sizes[number]) for number, name in names.items()], crowds
 
 
 def images_of(path: Path, names: Sequence[str]) -> Path:

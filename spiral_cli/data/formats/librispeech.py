@@ -11,8 +11,6 @@ from spiral_cli.errors import MissingError
 from spiral_cli.recipe.data import Data
 from spiral_cli.registry import datasets
 
-PREFIXES = {**NAMES, "validation": (*NAMES["validation"], "dev")}  # train-clean-100, dev-clean, test-clean
-
 
 @datasets.register("librispeech", needs=("path",), gives="speech")
 def librispeech(settings: Data) -> Raw:
@@ -22,7 +20,7 @@ def librispeech(settings: Data) -> Raw:
         raise MissingError(f"data.path: {root} is a file; allowed is LibriSpeech's own folder, with train-… in it")
     folders: dict[str, list[Path]] = {part: [path] for part, path in own_paths(settings).items()}
     below = [] if root is None else [folder for folder in sorted(root.iterdir()) if folder.is_dir()]
-    for part, names in PREFIXES.items():
+    for part, names in NAMES.items():
         found = [folder for folder in below if is_part(folder.name, names)]
         if found and part not in folders:
             folders[part] = found
