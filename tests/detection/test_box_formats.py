@@ -375,7 +375,7 @@ def test_data_yaml_is_believed_before_the_names_of_folders(tmp_path):
     assert counts(tmp_path, "train: images/train\nval: images/held\ntest: images/test") == [12, 2, 1]
     assert counts(tmp_path, "train: [images/train, images/more]\nval: images/held\ntest: images/test") == [16, 2, 1]
     assert counts(tmp_path, "train: some.txt\nvalid: [images/held]\ntest:") == [5, 3, 2]
-    assert counts(tmp_path, f"path: {tmp_path}/images\ntrain: ../some.txt\nval: dev") == [5, 3, 2]
+    assert counts(tmp_path, f"path: {tmp_path}/images\ntrain: ../some.txt\nval: held") == [5, 3, 2]
     assert counts(tmp_path, "train: ../images/train\nval: ../images/held") == [9, 3, 2]  # as Roboflow writes them
 
 
