@@ -122,6 +122,41 @@ def tokens(rng: np.random.Generator, x: Any) -> Any:
     return layers.Reshape(x.shape[1:])(flat)
 
 
+def pooled(rng: np.random.Generator, x: Any) -> Any:
+    """Weights of places by several heads, which are summed up without weights."""
+    flat = layers.Reshape((-1, x.shape[-1]))(x)
+    scores = layers.Dense(width(rng))(flat)
+    weights = layers.Softmax(axis=1)(scores) if rng.integers(2) else ops.softmax(scores, axis=1)
+    return layers.Reshape(x.shape[1:])(ops.einsum("bth,btd->btd", weights, flat))
+
+
+def heads(rng: np.random.Generator, x: Any) -> Any:
+    """A matrix of heads, with or without biases of their own, summed up without or with weights."""
+    flat = layers.Reshape((9, x.shape[-1]))(x)
+    count, wide, bias = width(rng), int(rng.integers(2, 5)), rng.choice(["", "d", "h", "hd"])
+    matrix = layers.EinsumDense("btc,chd->bthd", (9, count, wide), activation=activation(rng), bias_axes=bias or None)
+    many = matrix(flat)
+    if rng.integers(2):
+        many = layers.Activation(activation(rng) or "softmax")(many)
+    last = layers.EinsumDense("bthd,de->bte", (9, width(rng))) if rng.integers(2) else None
+    few = ops.einsum("bthd->btd", many) if last is None else last(many)
+    return layers.Reshape((3, 3, few.shape[-1]))(few)
+
+
+def turned(rng: np.random.Generator, x: Any) -> Any:
+    """An activation along places."""
+    flat = layers.Permute((2, 1))(layers.Reshape((-1, x.shape[-1]))(x))
+    flat = layers.Activation(str(rng.choice(["sigmoid", "softmax", "log_softmax", "relu"])))(flat)
+    return layers.Reshape(x.shape[1:])(layers.Permute((2, 1))(flat))
+
+
+def scored(rng: np.random.Generator, x: Any) -> Any:
+    """What all heads look at together."""
+    flat = layers.Reshape((-1, x.shape[-1]))(x)
+    y, scores = layers.MultiHeadAttention(int(rng.integers(2, 5)), 3)(flat, flat, return_attention_scores=True)
+    return layers.Reshape(x.shape[1:])(ops.matmul(ops.einsum("bhqk->bqk", scores), y))
+
+
 def unknown(rng: np.random.Generator, x: Any) -> Any:
     return ops.flip(x, axis=-1)
 
@@ -129,6 +164,7 @@ def unknown(rng: np.random.Generator, x: Any) -> Any:
 STEPS: tuple[Step, ...] = (
     *(convolution, convolution, convolution, grouped, depthwise, separable, transposed, normalised, normalised, single),
     *(single, spatial, attention, recurrent, gate, shuffle, halves, tokens, unknown),
+    *(pooled, heads, turned, scored),
 )
 
 

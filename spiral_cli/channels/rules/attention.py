@@ -6,11 +6,17 @@ from typing import Any
 
 from spiral_cli.channels.rules.regular import divided, heads_of
 from spiral_cli.channels.ties import Labels
-from spiral_cli.channels.trace import Axes, Signal, Trace, positions, rule
+from spiral_cli.channels.trace import Axes, NotCoveredError, Signal, Trace, positions, rule
 
 
 def project(trace: Trace, dense: Any, entering: Labels | None, heads: Labels, shape: tuple[int | None, ...]) -> None:
-    """Bind a projection (inputs, heads, width) and its bias (heads, width)."""
+    """Bind a projection (inputs, heads, width) and its bias (heads, width).
+
+    Raises:
+        NotCoveredError: heads are 1 wide and have biases, which Keras adds along time where that is as long.
+    """
+    if dense.bias is not None and dense.bias.shape[-1] == 1:
+        raise NotCoveredError("its heads are 1 wide; use key_dim: 2 or more, or use_bias: false")
     trace.bind(dense._kernel, entering, heads, None, uses=positions(shape[1:-1]))
     trace.bind(dense.bias, heads, None)
 
@@ -44,8 +50,13 @@ def hold_masked(trace: Trace, layer: Any, heads: Labels, mask: Any, rank: int) -
         trace.ties.hold(heads, f"{layer.name} has a mask for every head")
 
 
-def with_scores(axes: Axes, shapes: list, heads: Labels) -> list[Axes]:
-    """Return the axes of the output, and of the attention scores (batch, heads, …) where they are asked for."""
+def with_scores(trace: Trace, axes: Axes, shapes: list, heads: Labels) -> list[Axes]:
+    """Return the axes of the output, and of the attention scores (batch, heads, …) where they are asked for.
+
+    The scores of a head without weights are all alike, not zero.
+    """
+    if len(shapes) > 1:
+        trace.ties.taint(heads)
     return [axes, *((None, heads, *(None,) * (len(shape) - 2)) for shape in shapes[1:])]
 
 
@@ -80,7 +91,7 @@ def multi_head_attention(
         trace.edit(layer, "output_shape", made)
     else:
         trace.bind(kernel, heads, *(None,) * (len(kernel.shape) - 1), uses=positions(query.shape[1:-1]))
-    return with_scores((*(None,) * (len(shapes[0]) - 1), made), shapes, heads)
+    return with_scores(trace, (*(None,) * (len(shapes[0]) - 1), made), shapes, heads)
 
 
 @rule("GroupedQueryAttention", "GroupQueryAttention")
@@ -111,7 +122,7 @@ def grouped_query_attention(
     trace.edit(layer, "num_query_heads", heads)
     trace.edit(layer, "num_key_value_heads", served)
     answer(trace, layer._output_dense, heads, query.axes[-1], query.shape)  # the output is as wide as the query
-    return with_scores((*(None,) * (len(shapes[0]) - 1), query.axes[-1]), shapes, heads)
+    return with_scores(trace, (*(None,) * (len(shapes[0]) - 1), query.axes[-1]), shapes, heads)
 
 
 @rule("Attention", "AdditiveAttention")

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from spiral_cli.channels.rules.dense import refuse_low_rank
+from spiral_cli.channels.rules.dense import may_be_as_long, refuse_low_rank
 from spiral_cli.channels.rules.elementwise import mixes
 from spiral_cli.channels.rules.regular import Parts, divided, heads_of, places_of
 from spiral_cli.channels.ties import Labels
-from spiral_cli.channels.trace import Axes, Signal, Trace, positions, rule
+from spiral_cli.channels.trace import Axes, NotCoveredError, Signal, Trace, positions, rule
 
 
 def channel_axis(layer: Any, rank: int) -> int:
@@ -25,11 +25,28 @@ def axis_of_channels(trace: Trace, layer: Any, inputs: Signal) -> int:
     return axis
 
 
-def finish(trace: Trace, layer: Any, made: Labels) -> None:
-    """Say what follows the filters that a layer makes: its bias, its config, its activation."""
+def finish(trace: Trace, layer: Any, made: Labels, shape: tuple[int | None, ...]) -> None:
+    """Say what follows the filters that a layer makes, in an output of ``shape``: its bias, config and activation."""
+    refuse_bias_of_space(layer, shape, made)
     trace.bind(layer.bias, made)
     trace.edit(layer, "filters", made)
     mixes(trace, layer.activation, made)
+
+
+def refuse_bias_of_space(layer: Any, shape: tuple[int | None, ...], made: Labels) -> None:
+    """Leave whole what could come to as many channels, in front, as its output's last axis is long.
+
+    There Keras, on TensorFlow, takes the bias for one of the last axis.
+
+    Raises:
+        NotCoveredError: it could.
+    """
+    first = layer.bias is not None and layer.data_format == "channels_first"
+    if first and may_be_as_long(len(made), made, shape[-1], None):
+        raise NotCoveredError(
+            "its channels come first, and Keras adds the bias along the last axis where that is as long as there are "
+            "channels; use channels_last, or use_bias: false"
+        )
 
 
 def placed(inputs: Signal, axis: int, labels: Labels | None) -> Axes:
@@ -60,7 +77,7 @@ def convolution(trace: Trace, layer: Any, shapes: list, inputs: Signal, **_: Any
         kernel_in = grouped(trace, layer, entering, made)
     space = (None,) * layer.rank
     trace.bind(layer._kernel, *space, kernel_in, made, uses=places(shapes[0], axis))
-    finish(trace, layer, made)
+    finish(trace, layer, made, shapes[0])
     return placed(inputs, axis, made)
 
 
@@ -91,7 +108,7 @@ def transposed(trace: Trace, layer: Any, shapes: list, inputs: Signal, **_: Any)
     made = trace.fresh(layer, layer.filters)
     space = (None,) * layer.rank
     trace.bind(layer.kernel, *space, made, inputs.axes[axis], uses=places(inputs.shape, axis))
-    finish(trace, layer, made)
+    finish(trace, layer, made, shapes[0])
     return placed(inputs, axis, made)
 
 
@@ -105,6 +122,7 @@ def depthwise(trace: Trace, layer: Any, shapes: list, inputs: Signal, **_: Any) 
     trace.bind(layer.kernel, *space, entering, None, uses=places(shapes[0], axis))
     trace.bind(layer.bias, made)
     if made is not None:
+        refuse_bias_of_space(layer, shapes[0], made)
         mixes(trace, layer.activation, made)
     return placed(inputs, axis, made)
 
@@ -119,5 +137,5 @@ def separable(trace: Trace, layer: Any, shapes: list, inputs: Signal, **_: Any) 
     uses = places(shapes[0], axis)
     trace.bind(layer.depthwise_kernel, *space, entering, None, uses=uses)
     trace.bind(layer.pointwise_kernel, *space, between, made, uses=uses)
-    finish(trace, layer, made)
+    finish(trace, layer, made, shapes[0])
     return placed(inputs, axis, made)

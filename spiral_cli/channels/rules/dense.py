@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from spiral_cli.channels.rules.elementwise import keeps_zero, mixes
+from spiral_cli.channels.rules.elementwise import fills, mixes
 from spiral_cli.channels.trace import Axes, NotCoveredError, Signal, Trace, positions, rule
 
 
@@ -21,14 +21,16 @@ def dense(trace: Trace, layer: Any, shapes: list, inputs: Signal, **_: Any) -> A
     trace.bind(layer.bias, made)
     trace.edit(layer, "units", made)
     mixes(trace, layer.activation, made)
-    add_to_others(trace, layer, inputs.axes[:-1])
+    fills(trace, layer.activation, inputs.axes[:-1])
+    if layer.bias is not None:
+        add_to(trace, inputs.axes[:-1])
     return (*inputs.axes[:-1], made)
 
 
-def add_to_others(trace: Trace, layer: Any, axes: Axes) -> None:
-    """Channels along axes that a layer does not multiply get its bias, too: they are no longer zero where masked."""
+def add_to(trace: Trace, axes: Axes) -> None:
+    """Channels along axes that a layer's bias has not get it all the same: they are no longer zero where masked."""
     for labels in axes:
-        if labels is not None and (layer.bias is not None or not keeps_zero(layer.activation)):
+        if labels is not None:
             trace.ties.taint(labels)
 
 
@@ -54,6 +56,8 @@ def einsum_dense(trace: Trace, layer: Any, shapes: list, inputs: Signal, **_: An
         if name not in entering:
             made[name] = trace.fresh(layer, sizes[name], name)
     axes = {**entering, **made}
+    if layer.bias is not None:
+        keep_bias_in_place(trace, layer, after, axes, shapes[0])
     for name in entering:
         if name not in kernel_axes and name not in after and (labels := axes[name]) is not None:
             trace.ties.sum_up(labels, f"{layer.name} sums over them")
@@ -68,8 +72,52 @@ def einsum_dense(trace: Trace, layer: Any, shapes: list, inputs: Signal, **_: An
         if size is not None:
             trace.edit(layer, ("output_shape", place), axes[name])
     mixes(trace, layer.activation, axes[after[-1]])
-    add_to_others(trace, layer, tuple(axes[name] for name in after if name not in kernel_axes))
+    fills(trace, layer.activation, tuple(axes[name] for name in after[:-1]))
+    if layer.bias is not None:
+        add_to(trace, tuple(axes[name] for name in after if name not in layer.bias_axes))
     return tuple(axes[name] for name in after)
+
+
+def keep_bias_in_place(
+    trace: Trace, layer: Any, after: str, axes: dict[str, Any], shape: tuple[int | None, ...]
+) -> None:
+    """Let stay what could bring a bias along another axis than its own.
+
+    Keras, on TensorFlow, adds a bias of which one axis alone is longer than 1 along the last axis, or the second,
+    if that is as long.
+
+    Args:
+        trace: what is found.
+        layer: has a bias.
+        after: names of the output's axes.
+        axes: labels by name.
+        shape: the output's.
+
+    Raises:
+        NotCoveredError: the bias does not run along the last axis, which may become as long as one that it has.
+    """
+    sizes = dict(zip(after, shape, strict=True))
+    others, last = after[:-1], after[-1]
+    beside = [name for name in others if name in layer.bias_axes]
+
+    def as_long(one: str, other: str) -> bool:
+        return may_be_as_long(sizes[one], axes[one], sizes[other], axes[other])
+
+    for name in beside:
+        if last not in layer.bias_axes and as_long(name, last):
+            raise NotCoveredError(f"its bias runs along {name}, which may become as long as {last}, the last axis")
+        if name != after[1] and as_long(name, after[1]):
+            trace.hold_axis(axes[last], f"a single one would bring the bias of {layer.name} along another axis")
+
+
+def may_be_as_long(size: int | None, labels: Any, other_size: int | None, other: Any) -> bool:
+    """Say whether two axes, of which one at least loses channels, may become equally long, and longer than 1."""
+    if labels is None and other is None:
+        return False
+    if size is None or other_size is None:
+        return True
+    least = max(2, size if labels is None else 1, other_size if other is None else 1)
+    return least <= min(size, other_size)
 
 
 def equation_of(layer: Any, rank: int) -> tuple[str, str, str]:

@@ -27,7 +27,7 @@ def mixes(trace: Trace, activation: Any, labels: Labels | None, *, gate: bool = 
 
     What it makes of a masked channel may be more than nothing, unless it is a ``gate``: multiplied with nothing.
     """
-    name = getattr(activation, "__name__", type(activation).__name__)
+    name = name_of(activation)
     own = getattr(activation, "__module__", type(activation).__module__).startswith("keras.src.")
     if labels is None:
         return
@@ -35,6 +35,22 @@ def mixes(trace: Trace, activation: Any, labels: Labels | None, *, gate: bool = 
         trace.ties.hold(labels, f"the activation {name} looks at all of them together" if own else f"{name} is unknown")
     elif not gate and not keeps_zero(activation):
         trace.ties.taint(labels)
+
+
+def fills(trace: Trace, activation: Any, axes: Axes) -> None:
+    """Say that channels along ``axes``, which an activation is not of, have values though all their weights are zero.
+
+    So it is where it makes something of nothing, as a sigmoid does; and a softmax, along another axis than
+    theirs, divides one among zeros.
+    """
+    for labels in axes:
+        if labels is not None and (name_of(activation) in MIXING or not keeps_zero(activation)):
+            trace.ties.taint(labels)
+
+
+def name_of(activation: Any) -> str:
+    """Return what an activation function, or a layer that stands for one, is called."""
+    return getattr(activation, "__name__", type(activation).__name__)
 
 
 def keeps_zero(function: Any, *numbers: float) -> bool:
@@ -89,16 +105,21 @@ def whole_example(trace: Trace, layer: Any, shapes: list, inputs: Signal, *_: An
 def activation(trace: Trace, layer: Any, shapes: list, inputs: Signal, **_: Any) -> Axes:
     """As the function does; softmax holds what it runs along."""
     mixes(trace, layer.activation, inputs.axes[-1])
-    name = getattr(layer.activation, "__name__", "")
+    name = name_of(layer.activation)
     if name not in PLAIN and name not in MIXING and any(labels is not None for labels in inputs.axes):
-        raise NotCoveredError(f"its function {name or layer.activation} is not known to look at single values")
+        raise NotCoveredError(f"its function {name} is not known to look at single values")
+    fills(trace, layer.activation, inputs.axes[:-1])
     return inputs.axes
 
 
 @rule("Softmax", "ops.Softmax", "ops.LogSoftmax", "ops.Sparsemax")
 def softmax(trace: Trace, layer: Any, shapes: list, inputs: Signal, *_: Any, **__: Any) -> Axes:
-    """Channels it runs along stay: a masked one would still take its share."""
+    """Channels it runs along stay: a masked one would still take its share. Along others it divides one among zeros."""
     axis = getattr(layer, "axis", -1)
-    for one in axis if isinstance(axis, list | tuple) else [axis]:
-        trace.hold_axis(inputs.axes[one], f"{layer.name} looks at all of them together")
+    along = {one % len(inputs.shape) for one in (axis if isinstance(axis, list | tuple) else [axis])}
+    for place, labels in enumerate(inputs.axes):
+        if place in along:
+            trace.hold_axis(labels, f"{layer.name} looks at all of them together")
+        elif labels is not None:
+            trace.ties.taint(labels)
     return inputs.axes

@@ -171,7 +171,10 @@ def squeeze(trace: Trace, operation: Any, shapes: list, inputs: Signal, *_: Any,
     """An axis of size 1 goes."""
     axis = operation.axis
     dropped = [index for index, size in enumerate(inputs.shape) if size == 1 and index > 0]
-    if axis is not None:
+    if axis is None:
+        for labels in inputs.axes:
+            trace.hold_axis(labels, f"{operation.name}, which names no axis, would take a single channel away, too")
+    else:
         dropped = [one % len(inputs.shape) for one in (axis if isinstance(axis, list | tuple) else [axis])]
     for one in dropped:
         trace.hold_axis(inputs.axes[one], f"{operation.name} needs a single one")
@@ -189,6 +192,10 @@ def reduce(trace: Trace, operation: Any, shapes: list, inputs: Signal, *_: Any, 
         reduced = [one % rank for one in (axis if isinstance(axis, list | tuple) else [axis])]
     for one in reduced:
         trace.hold_axis(inputs.axes[one], f"{operation.name} takes all of them together")
+    if getattr(operation, "initial", None) is not None:  # a value that is among those compared
+        for labels in inputs.axes:
+            if labels is not None:
+                trace.ties.taint(labels)
     if operation.keepdims:
         return tuple(None if index in reduced else labels for index, labels in enumerate(inputs.axes))
     return tuple(labels for index, labels in enumerate(inputs.axes) if index not in reduced)
