@@ -37,8 +37,18 @@ def predict(model: Path, preprocessing: Path, inputs: Sequence[str]) -> list[dic
     rows = beside.task.rows_from(beside.preprocessing, inputs)
     session = open_model(model, THREADS)
 
+    def answered(inputs: Sequence[np.ndarray]) -> np.ndarray:
+        try:
+            return session.run(inputs)[0]
+        except Exception as error:  # of any runtime
+            shapes = ", ".join(str(one.shape) for one in inputs)
+            raise MissingError(
+                f"{model} cannot take inputs of {shapes}, which {preprocessing} makes "
+                f"({str(error).strip().splitlines()[0]}); give the preprocessing.json of the run that it is from"
+            ) from error
+
     def forward(x: Inputs, cut: np.ndarray | None = None) -> np.ndarray:
-        outputs = [session.run(inputs)[0][:count] for inputs, count in blocks(np.asarray(x), beside, cut)]
+        outputs = [answered(inputs)[:count] for inputs, count in blocks(np.asarray(x), beside, cut)]
         return beside.head.logits(tf.constant(np.concatenate(outputs))).numpy()
 
     told = beside.task.tell(beside.preprocessing, beside.head.say(forward, rows))
@@ -49,7 +59,7 @@ def draw(told: Sequence[Mapping[str, Any]], folder: Path) -> list[Path]:
     """Draw the boxes of each answer onto its picture and write that into ``folder``; return the files.
 
     Raises:
-        UsageError: no answer has boxes, two pictures have one name, or one would be written over.
+        UsageError: no answer has boxes, two pictures have one name, one would be written over, or it is no folder.
     """
     if not any("boxes" in one for one in told):
         raise UsageError("--draw is for models that find boxes; this one's answers have none")
@@ -58,6 +68,8 @@ def draw(told: Sequence[Mapping[str, Any]], folder: Path) -> list[Path]:
         raise UsageError("--draw: two of the pictures have the same name; ask for them one after the other")
     if own := [file for file, one in zip(files, told, strict=True) if file.resolve() == Path(one["input"]).resolve()]:
         raise UsageError(f"--draw: {own[0]} is the picture itself, which would be written over; give another folder")
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--draw: {folder} is a file; give a folder, which is made where there is none")
     folder.mkdir(parents=True, exist_ok=True)
     for one, file in zip(told, files, strict=True):
         drawing.draw(one["input"], one["boxes"], file)

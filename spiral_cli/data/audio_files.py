@@ -22,6 +22,7 @@ from spiral_cli.extras import needed
 SUFFIXES = (".wav", ".flac")  # of files looked for in folders; a table may name whatever libsndfile reads
 BLOCK = 128  # files whose samples are in memory at once
 NAMED = 5  # damaged files that a message names
+FASTEST = 10**6  # samples a second: a file that says more is damaged, and would take all memory to resample
 UNKNOWN = 0x7FFFF000  # sizes from here on are written by programs that stream and do not know them
 
 
@@ -94,6 +95,8 @@ def read_audio(file: Path, rate: int, cut: Cut = WHOLE) -> Recording:
         refuse_truncated_wav(file)
         with soundfile.SoundFile(file) as sound:
             own, channels = sound.samplerate, sound.channels
+            if own > FASTEST:
+                raise MissingError(f"{file} says {own} samples a second, which none has; replace or remove it")
             begin = min(round(cut.start * own), sound.frames)
             left = sound.frames - begin
             frames = left if cut.seconds is None else min(round(cut.seconds * own), left)

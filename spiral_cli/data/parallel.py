@@ -13,7 +13,7 @@ from spiral_cli.data.pairs import PairRows
 from spiral_cli.data.raw import Arrays
 from spiral_cli.data.splits import Dataset, Split
 from spiral_cli.data.texts import stripped
-from spiral_cli.data.tokenizer import PAD, blank, learnt, numbers, spelled, vocabulary
+from spiral_cli.data.tokenizer import PAD, blank, learnt, numbers, spelled, strangers, vocabulary
 from spiral_cli.errors import MissingError
 from spiral_cli.recipe.data import Data
 
@@ -57,6 +57,8 @@ def load_pairs(settings: Data, seed: int) -> Dataset:
     if long.any():
         notes.append(f"{long.sum()} of {len(long)} train pairs have {most} pieces or more and are left out")
         said["train"] = [[one for one, left in zip(side, long, strict=True) if not left] for side in said["train"]]
+    for side, what in enumerate(("sentences", "translations")):
+        notes += strangers({part: sides[side] for part, sides in said.items()}, what, settings.tokens.kind)
     notes += [
         f"{cut} of {len(said[part][0])} {part} sentences have {most} pieces or more and are cut off"
         for part in ("validation", "test")

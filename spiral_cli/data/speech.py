@@ -18,7 +18,7 @@ from spiral_cli.data.log_mel import log_mels
 from spiral_cli.data.raw import Arrays
 from spiral_cli.data.splits import TEST_FRACTION, Dataset, Split
 from spiral_cli.data.stratify import generator
-from spiral_cli.data.tokenizer import UNKNOWN, blank, learnt, numbers, spelled, vocabulary
+from spiral_cli.data.tokenizer import blank, learnt, numbers, spelled, strangers, vocabulary
 from spiral_cli.data.tokens import padded
 from spiral_cli.errors import MissingError, UsageError
 from spiral_cli.recipe.data import Audio, Data
@@ -98,9 +98,7 @@ def load_speech(settings: Data, seed: int) -> Dataset:
         parts["train"] = parts["train"].take(few_of(len(parts["train"].texts), settings.subset, seed))
     model = learnt(parts["train"].texts, settings.tokens)
     pieces = {part: numbers(model, found.texts) for part, found in parts.items()}
-    for part in ("validation", "test"):
-        if strange := sum(UNKNOWN in one for one in pieces[part]):
-            notes.append(f"{strange} of {len(pieces[part])} {part} transcripts hold characters that train has not")
+    notes += strangers(pieces, "transcripts", settings.tokens.kind)
     told_of = describe(parts, settings.audio, model)
     most = max(len(one) for many in pieces.values() for one in many)
     splits = {part: utterances(found, pieces[part], told_of, most, part) for part, found in parts.items()}

@@ -13,7 +13,7 @@ from spiral_cli.data.load import labelled, read_raw
 from spiral_cli.data.raw import Arrays, column
 from spiral_cli.data.splits import Dataset, Split
 from spiral_cli.data.stream import Images
-from spiral_cli.data.tokenizer import blank, learnt, numbers, vocabulary
+from spiral_cli.data.tokenizer import blank, learnt, numbers, strangers, vocabulary
 from spiral_cli.data.tokens import TokenRows, padded
 from spiral_cli.errors import MissingError
 from spiral_cli.recipe.data import Data
@@ -44,6 +44,7 @@ def load_texts(settings: Data, seed: int) -> Dataset:
     texts = {part: np.asarray(arrays.x).tolist() for part, arrays in parts.items()}
     model = learnt(texts["train"], settings.tokens)
     pieces = {part: numbers(model, many) for part, many in texts.items()}
+    notes += strangers(pieces, "texts", settings.tokens.kind)
     most = min(settings.tokens.max_length, max(len(one) for many in pieces.values() for one in many))
     for part, many in pieces.items():
         if longer := sum(len(one) > most for one in many):

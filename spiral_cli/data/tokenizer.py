@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -92,8 +92,38 @@ def opened(model: bytes) -> Any:
 
 
 def numbers(model: bytes, texts: Sequence[str]) -> list[list[int]]:
-    """Return the pieces of each text as numbers."""
-    return opened(model).encode(list(texts), num_threads=1)
+    """Return the pieces of each text as numbers.
+
+    Raises:
+        MissingError: a text has bytes that are no UTF-8, as a shell passes them on.
+    """
+    try:
+        return opened(model).encode(list(texts), num_threads=1)
+    except TypeError as error:
+        strange = next((one for one in texts if any("\ud800" <= letter <= "\udfff" for letter in one)), None)
+        if strange is None:
+            raise
+        raise MissingError(f"{strange!r} is no text in UTF-8; convert it, or set the terminal to UTF-8") from error
+
+
+def strangers(pieces: Mapping[str, Sequence[Sequence[int]]], what: str, kind: str) -> list[str]:
+    """Return a sentence for each part but train of which some ``what`` hold characters that train has not.
+
+    Of whole words, of which most sets have new ones, nothing is said.
+
+    Args:
+        pieces: numbers of the pieces of every text, by part.
+        what: the texts are called.
+        kind: of pieces, as `Tokens.kind`.
+    """
+    if kind == "word":
+        return []
+    held = {part: sum(UNKNOWN in one for one in many) for part, many in pieces.items() if part != "train"}
+    return [
+        f"{count} of {len(pieces[part])} {part} {what} hold characters that train has not"
+        for part, count in held.items()
+        if count
+    ]
 
 
 def text(model: bytes, pieces: Sequence[int]) -> str:

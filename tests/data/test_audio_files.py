@@ -113,6 +113,15 @@ def test_a_wav_whose_writer_did_not_know_its_length_is_whole(tmp_path):
     np.testing.assert_array_equal(read_audio(file, 8000).samples, read_audio(tmp_path / "whole.wav", 8000).samples)
 
 
+def test_a_wav_of_a_rate_that_none_has_is_refused_before_it_takes_all_memory(tmp_path):
+    content = bytearray(whole(tmp_path))
+    struct.pack_into("<I", content, content.index(b"fmt ") + 12, 1_000_000_007)
+    file = tmp_path / "fast.wav"
+    file.write_bytes(content)
+    with pytest.raises(MissingError, match=r"fast\.wav says 1000000007 samples a second"):
+        read_audio(file, 8000)
+
+
 def test_chunks_before_the_samples_are_passed_over(tmp_path):
     content = whole(tmp_path)
     place = content.index(b"data")

@@ -139,6 +139,14 @@ def test_the_student_is_a_plain_keras_model_whose_answers_are_told_in_pixels_of_
     (predicted,) = predict(*files_of(run.root / "exports/litert.tflite", None), [str(file)])
     assert predicted["input"] == str(file) and predicted["answer"] == "1 disc"
     np.testing.assert_allclose(predicted["boxes"][0]["box"], box["box"], atol=0.01)
+    facts = json.loads(run.preprocessing.read_text())
+    other = folder / "other.json"
+    other.write_text(json.dumps({**facts, "input_shape": [32, 96, 3]}))
+    for model in (run.student, run.root / "exports/litert.tflite"):
+        with pytest.raises(MissingError, match=r"cannot take inputs of \(1, 32, 96, 3\), which .*other\.json makes"):
+            predict(*files_of(model, other), [str(file)])
+    with pytest.raises(UsageError, match=r"--draw: .*wide\.png is a file; give a folder"):
+        draw_all([predicted], file)
     (small,) = Detection.tell(told, Said(head, said.logits))
     np.testing.assert_allclose(np.array(small["boxes"][0]["box"]) * [3, 2, 3, 2], box["box"])
     drawn = draw(file, answer["boxes"], folder / "drawn.png")
@@ -155,6 +163,15 @@ def test_every_view_has_boxes_of_its_own(folder):
     assert len(data.x) == len(data.y) == len(data.weight) == 3 * len(task.dataset.train.x)
     assert not np.array_equal(data.y[:60], data.y[60:120])
     np.testing.assert_array_equal(data.example(np.array([5, 65, 170])), [5, 65, 170])
+
+
+@pytest.mark.parametrize(("beside", "ahead"), [(0, True), (-1, False)])
+def test_images_and_views_of_them_share_the_memory(folder, beside, ahead):
+    one = 64 * 64 * 3
+    every, train = 88 * one, len(Detection(recipe(folder)).dataset.train.x) * one
+    task = Detection(recipe(folder, data={"memory_gb": max(every, 3 * train + beside) / 1e9}))
+    assert isinstance(task.dataset.train.x, np.ndarray)
+    assert isinstance(task.train_inputs, np.ndarray) == ahead
 
 
 def test_pictures_and_views_that_stay_on_disk_make_the_same_student(folder):

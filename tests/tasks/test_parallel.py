@@ -135,3 +135,12 @@ def test_what_a_teacher_says_takes_the_place_of_the_translations(tmp_path):
     np.testing.assert_array_equal(other.x[:, :source], data.train.x[:, :source])
     assert [told.text(row) for row in other.y] == said and other.y[1].tolist() == [END, *[0] * (len(other.y[1]) - 1)]
     np.testing.assert_array_equal(other.x[:, source + 1 :], other.y[:, :-1] * (other.y[:, :-1] != END))
+
+
+def test_characters_that_train_has_not_are_counted_on_both_sides(tmp_path):
+    source, target = (list(side) for side in zip(*PAIRS, strict=True))
+    write(tmp_path, "train", source, target)
+    write(tmp_path, "val", [*source[:3], "日本"], [*target[:2], "ÿ", "ÿ"])
+    notes = load_pairs(settings(tmp_path, tokens={"kind": "bpe", "vocabulary": 60}), 0).notes
+    assert "1 of 4 test sentences hold characters that train has not" in notes
+    assert "2 of 4 test translations hold characters that train has not" in notes

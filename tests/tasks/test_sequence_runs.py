@@ -11,7 +11,7 @@ import toys
 import yaml
 
 from spiral_cli.compress import compress
-from spiral_cli.errors import UsageError
+from spiral_cli.errors import MissingError, UsageError
 from spiral_cli.events import silent
 from spiral_cli.predict import files_of, predict
 from spiral_cli.recipe import load_recipe
@@ -73,6 +73,8 @@ def test_texts(tmp_path, granularity):
         assert all(sum(one["probabilities"].values()) == pytest.approx(1.0) for one in found)
     samples = json.loads((tmp_path / "run/details.json").read_text())["samples"]
     assert all(one["shown"]["kind"] == "text" for one in samples)
+    with pytest.raises(MissingError, match=r"'caf\\udce9' is no text in UTF-8"):
+        predict(*files_of(tmp_path / "run", None), ["fine", b"caf\xe9".decode(errors="surrogateescape")])
 
 
 @pytest.mark.parametrize("sequence", [pytest.param(False, marks=pytest.mark.slow), True])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spiral_cli.data.tokenizer import UNKNOWN, blank, learnt, numbers, spelled, text, vocabulary
+from spiral_cli.data.tokenizer import UNKNOWN, blank, learnt, numbers, spelled, strangers, text, vocabulary
 from spiral_cli.errors import UsageError
 from spiral_cli.recipe.data import Tokens
 
@@ -62,3 +62,10 @@ def test_characters_without_a_piece_are_refused_with_how_many_it_takes(kind, tra
 def test_of_characters_all_are_pieces_and_of_words_the_most_frequent():
     assert len(vocabulary(learnt(TEXTS, Tokens(kind="char", vocabulary=8)))) == len(set(SMALL)) + 2
     assert len(vocabulary(learnt(TEXTS, Tokens(kind="word", vocabulary=8)))) == 8
+
+
+def test_texts_of_characters_that_train_has_not_are_counted_but_not_words():
+    model = learnt(["a cat", "a dog"] * 5, Tokens(kind="char"))
+    pieces = {part: numbers(model, many) for part, many in {"train": ["a 猫"], "test": ["a 猫", "a cat", "犬"]}.items()}
+    assert strangers(pieces, "texts", "char") == ["2 of 3 test texts hold characters that train has not"]
+    assert strangers(pieces, "texts", "word") == []
