@@ -144,6 +144,18 @@ def test_what_is_odd_is_counted(tmp_path):
     assert told.input_shape[0] == data.test.lengths.max()
 
 
+@pytest.mark.parametrize("row", [{}, {"offset": 0.0}, {"offset": 0, "duration": 0.0}])
+def test_recordings_of_nothing_are_left_out_whether_or_not_a_part_is_told(tmp_path, row):
+    manifest(tmp_path, "train", 12, **row and {"offset": 0.0})
+    record(tmp_path / "wav/s0/none.wav", 0.0)
+    (tmp_path / "wav/s1/bytes.wav").write_bytes(b"")
+    with (tmp_path / "train.jsonl").open("a") as file:
+        for name in ("s0/none", "s1/bytes"):
+            file.write(json.dumps({"audio_filepath": f"wav/{name}.wav", "text": "a", **row}) + "\n")
+    data = load_speech(settings(tmp_path), 0)
+    assert data.notes == ("2 of 14 train recordings hold no sound and are left out",)
+
+
 @pytest.mark.parametrize("lower", [True, False])
 def test_a_model_that_is_always_right_has_no_errors(tmp_path, lower):
     jiwer = pytest.importorskip("jiwer")
