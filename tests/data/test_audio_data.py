@@ -57,6 +57,16 @@ def test_hidden_files_other_files_and_files_in_folders_below(folder):
     assert len(raw.train.y) == 31 and ("x.flac", "low") in names(raw.train)
 
 
+def test_a_class_folder_without_a_recording_is_refused(folder):
+    (folder / "test" / "shrill").mkdir()
+    (folder / "test" / "shrill" / "0.ogg").write_bytes(b"OggS")
+    said = r"class 'shrill' is empty: .*test/shrill holds no file ending in \.wav or \.flac; add some or remove the"
+    with pytest.raises(MissingError, match=said):
+        datasets.get("audio_folder")(data("audio_folder", folder))
+    (folder / "test" / "shrill" / "0.ogg").rename(folder / "test" / "shrill" / "0.WAV")
+    assert ("0.WAV", "shrill") in names(datasets.get("audio_folder")(data("audio_folder", folder)).test)
+
+
 def test_speech_commands(tmp_path):
     write_folder(tmp_path, 5)
     write(tmp_path / "_background_noise_" / "rain.wav", tone(100.0))

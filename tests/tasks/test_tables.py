@@ -139,6 +139,56 @@ def test_folders_of_texts_are_classes(tmp_path):
     assert data.preprocessing.classes == ("bad", "good") and len(data.test.y) == 18
 
 
+def class_folders_of(root, *classes, part="train", count=6):
+    for label in classes:
+        (root / part / label).mkdir(parents=True)
+        for number in range(count):
+            (root / part / label / f"{number}.txt").write_text(f"{label} film {number}")
+
+
+def folders(root, **keys):
+    return load_texts(Data(format="text_folder", path=str(root), tokens={"kind": "char"}, **keys), 0)
+
+
+def test_what_tools_leave_beside_the_texts_is_passed_over_and_endings_may_be_capitals(tmp_path):
+    class_folders_of(tmp_path, "bad", "good")
+    (tmp_path / "train/bad/._0.txt").write_bytes(b"\x00\x05\xff\xfe")
+    (tmp_path / "train/bad/.ipynb_checkpoints").mkdir()
+    (tmp_path / "train/bad/.ipynb_checkpoints/0.txt").write_text("bad film 0")
+    (tmp_path / "train/bad/folder.txt").mkdir()
+    for file in sorted((tmp_path / "train/good").iterdir())[:3]:
+        file.rename(file.with_suffix(".TXT"))
+    data = folders(tmp_path)
+    assert sum(len(part.y) for part in (data.train, data.validation, data.test)) == 12
+
+
+def test_a_class_folder_without_a_text_is_refused(tmp_path):
+    class_folders_of(tmp_path, "bad", "good")
+    (tmp_path / "train/neutral").mkdir()
+    (tmp_path / "train/neutral/0.md").write_text("so so")
+    said = r"class 'neutral' is empty: .*train/neutral holds no file ending in \.txt; add some or remove the folder"
+    with pytest.raises(MissingError, match=said):
+        folders(tmp_path)
+    empty = tmp_path / "train/neutral"
+    with pytest.raises(
+        MissingError, match=r"neutral holds no folder with files ending in \.txt; there must be one for"
+    ):
+        folders(empty)
+
+
+def test_the_texts_without_a_label_of_aclimdb_are_left_out_and_counted(tmp_path):
+    class_folders_of(tmp_path, "neg", "pos", "unsup")
+    class_folders_of(tmp_path, "neg", "pos", part="test")
+    data = folders(tmp_path)
+    assert data.preprocessing.classes == ("neg", "pos") and len(data.test.y) == 12
+    assert data.notes == (f"6 train texts in {tmp_path}/train/unsup have no label and are left out",)
+    assert folders(tmp_path, classes=["pos", "neg"]).preprocessing.classes == ("pos", "neg")
+    assert folders(tmp_path, classes=["pos", "neg", "unsup"]).preprocessing.classes == ("pos", "neg", "unsup")
+    class_folders_of(tmp_path, "unsup", part="test")
+    data = folders(tmp_path)
+    assert data.preprocessing.classes == ("neg", "pos", "unsup") and data.notes == ()
+
+
 @pytest.mark.parametrize("kind", ["unigram", "bpe", "word", "char"])
 def test_every_kind_of_vocabulary_learns_small_data(tmp_path, kind):
     write(tmp_path, "train", corpus(60, 1))
