@@ -428,6 +428,10 @@ def broken(content: dict, change) -> dict:
     [
         (lambda c: c.pop("categories"), "has no list of categories"),
         (lambda c: c["categories"][0].pop("name"), "a category lacks its id or name"),
+        (
+            lambda c: c["categories"].append({"id": 3, "name": "ring"}),
+            r"categories\[2\]: the id 3 is taken by 'disc', so 'ring' needs another",
+        ),
         (lambda c: c["images"][1].pop("file_name"), r"images\[1\]: lacks its id or file_name"),
         (lambda c: c["images"][1].update(id=10), r"images\[1\]: the id 10 is taken by 000\.png"),
         (lambda c: c["annotations"][2].update(image_id=99), r"annotations\[2\]: its image_id is of none"),
