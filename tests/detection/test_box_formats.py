@@ -269,6 +269,50 @@ def test_malformed_xml_is_refused(content, said, tmp_path):
         load("voc", tmp_path)
 
 
+def apart(root: Path, images: str, annotations: str) -> None:
+    """Move the images and XML files of a set of Pascal VOC, named by their parts, to folders of a part each."""
+    for file in [*(root / "JPEGImages").iterdir(), *(root / "Annotations").iterdir()]:
+        part = {"trai": "train", "val0": "valid", "test": "test"}[file.name[:4]]
+        folder = root / (annotations if file.suffix == ".xml" else images).format(part=part)
+        folder.mkdir(parents=True, exist_ok=True)
+        file.rename(folder / file.name)
+    shutil.rmtree(root / "ImageSets")
+    for folder in ("JPEGImages", "Annotations"):
+        (root / folder).rmdir()
+
+
+@pytest.mark.parametrize(
+    ("images", "annotations"),
+    [("{part}", "{part}"), ("{part}/images", "{part}/annotations"), ("{part}/JPEGImages", "{part}/Annotations")],
+)
+def test_voc_in_folders_of_parts(images, annotations, tmp_path):
+    write_voc(tmp_path, {"train": TRAIN, "val": VALIDATION, "test": TEST}, SIZE)
+    wanted = load("voc", tmp_path)
+    apart(tmp_path, images, annotations)
+    dataset = load("voc", tmp_path)
+    assert dataset.fingerprint() == wanted.fingerprint()
+    own = {part: f"{tmp_path}/{name}" for part, name in (("train", "train"), ("validation", "valid"), ("test", "test"))}
+    assert load_boxes(Data(format="voc", **own), 0).fingerprint() == wanted.fingerprint()
+    for file in (tmp_path / annotations.format(part="test")).glob("*.xml"):
+        file.rename(file.with_name(f"._{file.name}"))  # hidden
+    dataset = load("voc", tmp_path, validation=0.25)
+    assert [len(part.x) for part in (dataset.train, dataset.validation, dataset.test)] == [9, 3, 1]
+    assert dataset.notes[0] == f"{tmp_path}/test holds no .xml file and is left out"
+
+
+@pytest.mark.parametrize(("images", "annotations"), [("", ""), ("images", "annotations"), ("Images", "ANNOTATIONS")])
+def test_voc_in_one_folder_or_two(images, annotations, tmp_path):
+    write_voc(tmp_path, {"train": TRAIN}, SIZE)
+    for name in ("train001", "train003"):  # by what the file says, where its own name is of no image
+        (tmp_path / f"Annotations/{name}.xml").rename(tmp_path / f"Annotations/{name}b.xml")
+    shutil.rmtree(tmp_path / "ImageSets")
+    wanted = load("voc", tmp_path).fingerprint()
+    (tmp_path / "ImageSets").mkdir()
+    apart(tmp_path, images, annotations)
+    assert load("voc", tmp_path).fingerprint() == wanted
+    assert load_boxes(Data(format="voc", train=str(tmp_path / annotations)), 0).fingerprint() == wanted
+
+
 def test_an_unknown_class_of_voc_is_refused(tmp_path):
     write_voc(tmp_path, {"train": TRAIN, "val": VALIDATION}, SIZE)
     with pytest.raises(MissingError, match=r"train000\.xml: the class 'square' is not one of disc, squares.*squares"):
@@ -462,7 +506,10 @@ def test_a_coco_file_that_is_no_json_is_refused_with_the_line(tmp_path):
 @pytest.mark.parametrize(
     ("format", "said"),
     [
-        ("voc", r"holds no \.xml file"),
+        (
+            "voc",
+            r"holds no \.xml file, .*; read are Annotations with JPEGImages .*annotations with images.* train, valid",
+        ),
         ("yolo", "holds no images/train"),
         ("coco", "holds no annotations/instances_train"),
     ],
