@@ -442,10 +442,108 @@ def test_what_data_yaml_names_must_be_there(tmp_path, text, said):
 def test_yolo_needs_names(tmp_path):
     write_yolo(tmp_path, {"train": TRAIN, "val": VALIDATION}, SIZE)
     (tmp_path / "data.yaml").unlink()
-    with pytest.raises(MissingError, match=r"no data\.yaml with names and no classes\.txt; give data\.classes"):
+    with pytest.raises(
+        MissingError, match=r"no data\.yaml with names and no classes\.txt or obj\.names, nor .*; give data\.cl"
+    ):
         load("yolo", tmp_path)
     (tmp_path / "classes.txt").write_text("disc\nsquare\n")
     assert load("yolo", tmp_path).preprocessing.classes == CLASSES
+
+
+def test_one_yaml_file_of_any_name_is_found_or_given(tmp_path):
+    write_yolo(tmp_path, {"train": TRAIN, "more": VALIDATION, "test": TEST}, SIZE)
+    text = "path: ../elsewhere\ntrain: images/train\nval: images/more\ntest: images/test\nnames: {0: disc, 1: square}\n"
+    wanted = counts(tmp_path, text)
+    assert wanted == [12, 1, 1]
+    (tmp_path / "data.yaml").rename(tmp_path / "shapes.yml")
+    (tmp_path / "hyp.yaml").write_text("lr0: 0.01\n")
+    (tmp_path / "broken.yaml").write_text("names: [disc\n")
+    for place in (tmp_path, tmp_path / "shapes.yml"):
+        dataset = load("yolo", place)
+        assert [len(part.x) for part in (dataset.train, dataset.validation, dataset.test)] == wanted
+    (tmp_path / "other.yaml").write_text("names: [square, disc]\n")  # which of them is meant nobody knows
+    with pytest.raises(MissingError, match=r"or as data\.path a YAML file with names"):
+        load("yolo", tmp_path)
+    assert load("yolo", tmp_path / "other.yaml").preprocessing.classes == ("square", "disc")
+    with pytest.raises(MissingError, match=r"000\.txt is a file; allowed is a folder, or the YAML file that describes"):
+        load("yolo", tmp_path / "labels/train/000.txt")
+
+
+@pytest.mark.parametrize("list", ["classes.txt", "obj.names"])
+@pytest.mark.parametrize("place", [".", "labels", "labels/{part}"])
+def test_lists_of_names_lie_in_the_folder_or_beside_the_labels(place, list, tmp_path):
+    write_yolo(tmp_path, {"train": TRAIN, "val": VALIDATION, "test": TEST}, SIZE)
+    wanted = load("yolo", tmp_path).fingerprint()
+    (tmp_path / "data.yaml").unlink()
+    for part in ("train", "val", "test"):
+        (tmp_path / place.format(part=part) / list).write_text("disc\r\nsquare\r\n")
+    dataset = load("yolo", tmp_path)
+    assert dataset.fingerprint() == wanted and dataset.preprocessing.classes == CLASSES
+    if "{part}" in place:
+        (tmp_path / "labels/val" / list).write_text("square\ndisc\n")
+        said = r"labels/test/\S+ \(disc, square\) and .*labels/val/\S+ \(square, disc\) differ; .*give data\.classes"
+        with pytest.raises(MissingError, match=said):
+            load("yolo", tmp_path)
+        assert load("yolo", tmp_path, classes=["disc", "square"]).fingerprint() == wanted
+
+
+def test_yolo_as_labelimg_leaves_it_in_one_folder(tmp_path):
+    write_yolo(tmp_path, {"train": TRAIN}, SIZE)
+    wanted = load("yolo", tmp_path).fingerprint()
+    (tmp_path / "data.yaml").unlink()
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for file in [*(tmp_path / "images/train").iterdir(), *(tmp_path / "labels/train").iterdir()]:
+        file.rename(flat / file.name)
+    (flat / "classes.txt").write_text("disc\nsquare\n")
+    assert load("yolo", flat).fingerprint() == wanted
+    for ending in (".png", ".txt"):  # a label file, no list of images
+        (flat / f"000{ending}").rename(flat / f"train{ending}")
+    again = load("yolo", flat)
+    assert sum(len(part.x) for part in (again.train, again.validation, again.test)) == 12
+
+
+def test_yolo_as_cvat_writes_it(tmp_path):
+    write_yolo(tmp_path, {"train": TRAIN, "valid": VALIDATION}, SIZE)
+    wanted = load("yolo", tmp_path, validation=0.25).fingerprint()
+    (tmp_path / "data.yaml").unlink()
+    (tmp_path / "obj.names").write_text("disc\nsquare\n")
+    for part in ("train", "valid"):
+        folder = tmp_path / f"obj_{part}_data"
+        (tmp_path / "images" / part).rename(folder)
+        for file in (tmp_path / "labels" / part).iterdir():
+            file.rename(folder / file.name)
+        names = sorted(file.name for file in folder.glob("*.png"))
+        (tmp_path / f"{part}.txt").write_text("".join(f"data/obj_{part}_data/{name}\n" for name in names))
+    for folder in ("images", "labels"):
+        shutil.rmtree(tmp_path / folder)
+    assert load("yolo", tmp_path, validation=0.25).fingerprint() == wanted
+    own = {part: f"{tmp_path}/{name}.txt" for part, name in (("train", "train"), ("test", "valid"))}
+    assert load_boxes(Data(format="yolo", validation=0.25, **own), 0).fingerprint() == wanted
+    (tmp_path / "train.txt").write_text("data/obj_train_data/099.png\n")
+    with pytest.raises(MissingError, match=r"train\.txt, line 1: there is no image data/obj_train_data/099\.png"):
+        load("yolo", tmp_path)
+
+
+@pytest.mark.parametrize("entry", ["../test/images", "test/images\nroboflow: {version: 1}"])
+def test_a_part_that_roboflow_names_and_did_not_export_is_left_out_and_told(entry, tmp_path):
+    write_yolo(tmp_path, {"train": TRAIN, "dev": TEST}, SIZE)
+    assert counts(tmp_path, f"train: images/train\nval: ../images/dev\ntest: {entry}") == [9, 3, 1]
+    name = entry.partition("\n")[0]
+    note = f"{tmp_path}/data.yaml: test names {name}, where no image is; the part is left out"
+    assert note in load("yolo", tmp_path).notes
+    with pytest.raises(MissingError, match=rf"data\.yaml: train names {name}, which is not in"):
+        counts(tmp_path, f"train: {entry}\nval: images/dev")
+    own = load("yolo", tmp_path, train=f"{tmp_path}/images/train")  # what is given is not asked for
+    assert len(own.train.x) + len(own.validation.x) == 12
+
+
+def test_an_empty_part_of_data_yaml_is_left_out_and_told_unless_it_is_train(tmp_path):
+    write_yolo(tmp_path, {"train": TRAIN, "dev": TEST, "test": []}, SIZE)
+    assert counts(tmp_path, "train: images/train\nval: images/dev\ntest: images/test") == [9, 3, 1]
+    assert "test names images/test, where no image is; the part is left out" in load("yolo", tmp_path).notes[0]
+    with pytest.raises(MissingError, match="the train part has no image"):
+        counts(tmp_path, "train: images/test\nval: images/dev")
 
 
 def test_coco_beside_its_images_and_by_paths_of_files(tmp_path):
