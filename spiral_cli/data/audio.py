@@ -7,16 +7,24 @@ from pathlib import Path
 
 import numpy as np
 
-from spiral_cli.data.audio_files import Found, read_blocks
+from spiral_cli.data.audio_files import WHOLE, Cut, Found, read_blocks
 from spiral_cli.data.bands import measured
 from spiral_cli.data.labels import unseen
 from spiral_cli.data.load import labelled, read_raw
 from spiral_cli.data.log_mel import samples
-from spiral_cli.data.raw import PARTS, Arrays
+from spiral_cli.data.raw import PARTS, Arrays, column
 from spiral_cli.data.spectrogram import LogMel, spectrograms
 from spiral_cli.data.splits import Dataset, Split
 from spiral_cli.errors import MissingError
 from spiral_cli.recipe.data import Audio, Data
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """A recording: its file, and which part of the file it is."""
+
+    file: str
+    cut: Cut = WHOLE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +33,11 @@ class Clips(Split):
 
     Attributes:
         files: (n,) text, where each lies.
+        cuts: (n,) which part of its file each is.
     """
 
     files: np.ndarray
+    cuts: tuple[Cut, ...]
 
 
 def load_audio(settings: Data, seed: int) -> Dataset:
@@ -59,18 +69,19 @@ def load_audio(settings: Data, seed: int) -> Dataset:
 
 
 def weighted(arrays: Arrays, part: str) -> Arrays:
-    """Return a part with its files as text and a weight for each.
+    """Return a part with an `Excerpt` and a weight for each example.
 
     Raises:
         MissingError: they are no paths, or paths and labels are not as many.
     """
     x = np.asarray(arrays.x)
-    if x.ndim != 1 or not all(isinstance(one, str) for one in x.tolist()):
+    if x.ndim != 1 or not all(isinstance(one, str | Excerpt) for one in x.tolist()):
         raise MissingError(f"data: {part} holds {x.dtype} of shape {x.shape}; allowed are paths of recordings (n,)")
     if not 0 < len(x) == len(arrays.y):
         raise MissingError(f"data: {part} has {len(x)} recordings and {len(arrays.y)} labels; one is needed for each")
     weight = np.ones(len(x), np.float32) if arrays.weight is None else np.asarray(arrays.weight, np.float32)
-    return replace(arrays, x=x, weight=weight)
+    excerpts = [Excerpt(one) if isinstance(one, str) else one for one in x.tolist()]
+    return replace(arrays, x=column(excerpts), weight=weight)
 
 
 def heard(arrays: Arrays, part: str, settings: Audio) -> tuple[Arrays, np.ndarray, list[str]]:
@@ -83,7 +94,9 @@ def heard(arrays: Arrays, part: str, settings: Audio) -> tuple[Arrays, np.ndarra
         MissingError: files cannot be read, or none holds sound.
     """
     found, lengths, blocks = Found(part, settings.sample_rate), [], []
-    for recordings in read_blocks([Path(file) for file in np.asarray(arrays.x).tolist()], settings.sample_rate):
+    given: list[Excerpt] = np.asarray(arrays.x).tolist()
+    files, cuts = [Path(one.file) for one in given], [one.cut for one in given]
+    for recordings in read_blocks(files, settings.sample_rate, cuts=cuts):
         found.add(recordings)
         lengths += [len(one.samples) for one in recordings]
         if sounding := [one.samples for one in recordings if len(one.samples)]:
@@ -106,4 +119,6 @@ def describe(train: np.ndarray, classes: tuple[str, ...], settings: Audio) -> Lo
 def clip(arrays: Arrays, rows: np.ndarray) -> Clips:
     """Return a part with its stored rows."""
     assert arrays.weight is not None  # `weighted` has filled it in
-    return Clips(rows, arrays.y, arrays.weight, files=np.asarray(arrays.x))
+    given: list[Excerpt] = np.asarray(arrays.x).tolist()
+    files, cuts = np.array([one.file for one in given]), tuple(one.cut for one in given)
+    return Clips(rows, arrays.y, arrays.weight, files=files, cuts=cuts)

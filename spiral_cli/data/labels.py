@@ -72,6 +72,7 @@ def read_indices(
     counted = [indices["train"]] if "train" in indices else list(indices.values())
     highest = max(int(y.max()) for y in counted)
     named = wanted or own
+    check_several(named or np.unique(np.concatenate(list(indices.values()))).astype(str).tolist())
     count = 2 if stated == "binary" else max(len(named) if named else highest + 1, 2)
     if named and len(named) != count:
         raise UsageError(f"data.labels is binary, which has 2 classes, but there are {', '.join(named)}")
@@ -136,6 +137,15 @@ def whole_numbers(y: np.ndarray, part: str) -> np.ndarray:
     if y.dtype.kind not in "biuf" or not np.array_equal(y, np.rint(y)):
         raise MissingError(f"data: {part} labels of type {y.dtype} are no class indices; allowed are 0, 1, 2, …")
     return y.astype(np.int64)
+
+
+def check_several(classes: Sequence[str]) -> None:
+    """Refuse a single class, of which there is nothing to tell apart."""
+    if len(classes) == 1:
+        raise MissingError(
+            f"data: there is only one class, '{classes[0]}', so there is nothing to tell apart; at least two are "
+            "needed: add examples of another"
+        )
 
 
 def check_range(y: np.ndarray, count: int, part: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,13 @@ from spiral_cli.data.raw import NAMES, own_paths, root_path
 from spiral_cli.errors import MissingError, did_you_mean
 from spiral_cli.recipe.data import Data
 
-DELIMITERS = {".tsv": "\t", ".csv": ","}
+DELIMITERS = {".tsv": ("\t",), ".csv": (",", ";")}  # spreadsheets write ; where a comma stands in numbers
+LINE_END = re.compile(r"[\r\n]")
+QUOTED = re.compile(r'"(?:[^"]|"")*"')  # a field as csv writers quote it
 LINES = (".jsonl", ".json", ".ndjson")
 ENDINGS = (*DELIMITERS, *LINES)
 LONGEST = 2**24  # characters of one field
+EXACT = 2**53  # whole numbers below it are written alike as float and as integer
 Line = tuple[int, dict[str, str]]
 
 
@@ -48,7 +52,9 @@ def part_files(settings: Data, endings: Sequence[str] = ENDINGS) -> dict[str, Pa
 def read_table(path: Path, wanted: Mapping[str, str], also: Mapping[str, str] | None = None) -> Iterator[Line]:
     """Yield the line (from 1) and the fields of every row of a file.
 
-    Windows line ends and a byte-order mark are read over; empty lines are left out.
+    Windows line ends and a byte-order mark are read over; empty lines are left out. A .csv may have ; between its
+    fields, and spaces behind. In a .tsv quotes are letters, unless the whole file is written as csv writers do it; see
+    `quoted`. Of JSON's numbers 1 and 1.0 are the same.
 
     Args:
         path: ends in .tsv or .csv, with a header, or .jsonl.
@@ -85,15 +91,30 @@ def read_text(path: Path) -> str:
         raise MissingError(f"{path} cannot be read ({error.strerror or error})") from error
 
 
+def quoted(text: str) -> bool:
+    """Say whether tab-separated text is written as csv writers do: fields with quotes in quotes, those in them doubled.
+
+    It is if a field begins with a quote, all that do are quoted as a whole in one line, and no other holds a quote. So
+    ``"hello" he said`` in any of its lines makes all quotes of a file letters.
+    """
+    if '"' not in text:
+        return False
+    lines = (line.rstrip("\r\n").split("\t") for line in io.StringIO(text, newline=""))
+    return all(QUOTED.fullmatch(field) for line in lines for field in line if '"' in field)
+
+
 def _separated(
-    path: Path, text: str, delimiter: str, wanted: Mapping[str, str], also: Mapping[str, str]
+    path: Path, text: str, delimiters: Sequence[str], wanted: Mapping[str, str], also: Mapping[str, str]
 ) -> Iterator[Line]:
     csv.field_size_limit(LONGEST)
-    lines = io.StringIO(text, newline="")
-    if delimiter == "\t":  # where no tab can stand in a field anyway, quotes are letters
-        rows = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
-    else:
-        rows = csv.reader(lines, delimiter=delimiter)
+    delimiter = _delimiter(text, delimiters, wanted)
+    letters = delimiter == "\t" and not quoted(text)
+    rows = csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter=delimiter,
+        quoting=csv.QUOTE_NONE if letters else csv.QUOTE_MINIMAL,
+        skipinitialspace=delimiter != "\t",
+    )
     try:
         header = next(rows, None)
         if header is None:
@@ -103,12 +124,25 @@ def _separated(
             if not row:
                 continue
             if len(row) != len(header):
+                split = letters and any(field.startswith('"') != field.endswith('"') for field in row)
+                hint = "; in a .tsv no field holds a tab or a line end, in quotes or not: write a .csv" if split else ""
                 raise MissingError(
-                    f"{path}, line {rows.line_num}: received {len(row)} fields; the header has {len(header)}"
+                    f"{path}, line {rows.line_num}: received {len(row)} fields; the header has {len(header)}{hint}"
                 )
             yield rows.line_num, {name: row[place] for name, place in places.items()}
     except csv.Error as error:
         raise MissingError(f"{path}, line {rows.line_num}: {error}") from error
+
+
+def _delimiter(text: str, delimiters: Sequence[str], wanted: Mapping[str, str]) -> str:
+    first = LINE_END.split(text, maxsplit=1)[0]
+
+    def columns(delimiter: str) -> tuple[int, int]:
+        """Return how many of the wanted columns the first line has, and how many at all."""
+        names = [name.strip(' "') for name in first.split(delimiter)]
+        return len(set(names) & set(wanted.values())), len(names)
+
+    return max(delimiters, key=columns)
 
 
 def _places(path: Path, header: Sequence[str], wanted: Mapping[str, str], also: Mapping[str, str]) -> dict[str, int]:
@@ -157,4 +191,5 @@ def _text(row: Mapping[str, Any], role: str, column: str, place: str) -> str:
     except UnicodeEncodeError as error:
         half = f"\\u{ord(error.object[error.start]):04x}"
         raise MissingError(f"{place}: '{column}' holds {half}, half of a character; mend or remove it") from error
-    return str(value)
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < EXACT
+    return str(int(value) if whole else value)

@@ -43,7 +43,7 @@ class AudioClassification(Classifier):
         """Return the recordings as ``data:`` addresses, as long as a model hears them."""
         assert isinstance(split, Clips)
         rate, most = self.preprocessing.sample_rate, samples(self.preprocessing.seconds, self.preprocessing)
-        heard = (read_audio(Path(file), rate).samples[:most] for file in split.files[rows].tolist())
+        heard = (read_audio(Path(split.files[row]), rate, split.cuts[row]).samples[:most] for row in rows.tolist())
         return [{"kind": "audio", "source": data_uri(one, rate)} for one in heard]
 
     @classmethod

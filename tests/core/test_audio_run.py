@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 from small_runs import assert_sound, run
-from tones import soundfile, write_folder
+from tones import soundfile, tone, write, write_folder
 
 from spiral_cli.compress import build_task
 from spiral_cli.data.audio import Clips
@@ -90,6 +90,21 @@ def test_what_is_shown_is_what_a_model_hears(finished):
         whole, _ = soundfile.read(part.files[row], dtype="float32")
         assert rate == 8000
         np.testing.assert_allclose(heard, whole[:4000], atol=1e-4)
+
+
+def test_of_a_long_recording_the_part_is_shown_that_is_meant(tmp_path):
+    sound = np.concatenate([tone(pitch, 0.5) for pitch in (300.0, 900.0)])
+    write(tmp_path / "long.wav", sound)
+    rows = "".join(f"long.wav\t{name}\t{offset}\t0.5\n" for name, offset in (("low", 0.0), ("high", 0.5)))
+    (tmp_path / "train.tsv").write_text("path\tlabel\toffset\tduration\n" + rows * 10)
+    sounds = {"sample_rate": 8000, "seconds": 0.4, "mels": 16, "window": 0.032, "hop": 0.032}
+    task = build_task(load_recipe(write_recipe(tmp_path, data={"format": "audio_table", "path": ".", "audio": sounds})))
+    part = task.dataset.test
+    assert isinstance(part, Clips)
+    for label, shown in zip(part.y, task.shown(part, np.arange(len(part.y))), strict=True):
+        heard, _ = soundfile.read(io.BytesIO(base64.b64decode(shown["source"].partition(",")[2])), dtype="float32")
+        begin = {"low": 0, "high": 4000}[task.dataset.preprocessing.classes[label]]
+        np.testing.assert_allclose(heard, sound[begin : begin + 3200], atol=1e-3)
 
 
 def test_a_page_plays_what_the_two_disagree_on(finished):

@@ -12,8 +12,8 @@ import pytest
 import tensorflow as tf
 from tones import PITCHES, tone, write, write_folder
 
-from spiral_cli.data.audio import Clips, load_audio
-from spiral_cli.data.audio_files import read_audio
+from spiral_cli.data.audio import Clips, Excerpt, load_audio
+from spiral_cli.data.audio_files import Cut, read_audio
 from spiral_cli.data.preprocessing import from_json, to_json
 from spiral_cli.data.spectrogram import LogMel, spectrograms
 from spiral_cli.errors import MissingError
@@ -29,7 +29,8 @@ def data(kind: str, path: Path, **keys) -> Data:
 
 
 def names(part) -> list[tuple[str, str]]:
-    return [(Path(file).name, str(label)) for file, label in zip(part.x, part.y, strict=True)]
+    files = [one.file if isinstance(one, Excerpt) else one for one in part.x]
+    return [(Path(file).name, str(label)) for file, label in zip(files, part.y, strict=True)]
 
 
 @pytest.fixture
@@ -54,6 +55,16 @@ def test_hidden_files_other_files_and_files_in_folders_below(folder):
     write(folder / "train" / "low" / "more" / "x.FLAC".lower(), tone(300.0))
     raw = datasets.get("audio_folder")(data("audio_folder", folder))
     assert len(raw.train.y) == 31 and ("x.flac", "low") in names(raw.train)
+
+
+def test_a_class_folder_without_a_recording_is_refused(folder):
+    (folder / "test" / "shrill").mkdir()
+    (folder / "test" / "shrill" / "0.ogg").write_bytes(b"OggS")
+    said = r"class 'shrill' is empty: .*test/shrill holds no file ending in \.wav or \.flac; add some or remove the"
+    with pytest.raises(MissingError, match=said):
+        datasets.get("audio_folder")(data("audio_folder", folder))
+    (folder / "test" / "shrill" / "0.ogg").rename(folder / "test" / "shrill" / "0.WAV")
+    assert ("0.WAV", "shrill") in names(datasets.get("audio_folder")(data("audio_folder", folder)).test)
 
 
 def test_speech_commands(tmp_path):
@@ -103,6 +114,29 @@ def test_tables_without_labels_or_rows(tmp_path):
     table.write_text("path,label\n")
     with pytest.raises(MissingError, match="holds no row"):
         datasets.get("audio_table")(data("audio_table", tmp_path))
+
+
+def test_examples_are_cut_out_of_a_long_recording(tmp_path):
+    write(tmp_path / "long.wav", np.concatenate([tone(pitch, 0.5) for pitch in PITCHES.values()]))
+    rows = [
+        {"audio_filepath": "long.wav", "offset": 0.5 * number, "duration": 0.5, "command": name}
+        for number, name in enumerate(PITCHES)
+    ]
+    (tmp_path / "train.json").write_text("".join(json.dumps(row) + "\n" for row in rows * 10))
+    settings = data("audio_table", tmp_path, columns={"path": "audio_filepath", "label": "command"})
+    loaded = load_audio(settings, 0)
+    told, sounds = loaded.preprocessing, {}
+    for number, name in enumerate(PITCHES):
+        sounds[name] = read_audio(tmp_path / "long.wav", 8000, Cut(0.5 * number, 0.5)).samples
+    for part in (loaded.train, loaded.validation, loaded.test):
+        for row, label, cut in zip(part.x, part.y, part.cuts, strict=True):
+            name = told.classes[label]
+            assert cut == Cut(0.5 * list(PITCHES).index(name), 0.5)
+            np.testing.assert_allclose(row, told.rows([sounds[name]])[0], atol=1e-3)
+    (tmp_path / "train.tsv").write_text("path\tlabel\tstart\nlong.wav\tlow\t0\nlong.wav\thigh\t9\n")
+    settings = data("audio_table", tmp_path / "train.tsv", columns={"offset": "start"})
+    with pytest.raises(MissingError, match=r"train\.tsv, line 3: the offset 9 is behind the end of the recording"):
+        load_audio(settings, 0)
 
 
 def test_rows_are_standardised_by_train_and_the_same_seed_gives_the_same_bytes(folder):

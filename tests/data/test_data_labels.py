@@ -73,6 +73,10 @@ def test_the_recipes_class_order_moves_indices_and_columns():
         ([[1, 0, 0], [0, 1, 0]], {}, r"no training example has the label 2"),
         (np.array(["ä".encode("latin-1"), b"b"]), {}, r"train labels are bytes, but no UTF-8 text"),
         (["ant", "cap"], {"wanted": ["ant", "cat"]}, r"the class 'cap'.*did you mean 'cat'"),
+        (["pos", "pos"], {}, r"there is only one class, 'pos', .*; at least two are needed: add examples of another$"),
+        (["pos", "pos"], {"stated": "binary"}, r"there is only one class, 'pos'"),
+        ([0, 0], {"own": ("pos",)}, r"there is only one class, 'pos'"),
+        ([0, 0, 0], {}, r"there is only one class, '0'"),
         (np.zeros((2, 2, 2)), {}, r"shapes train \(2, 2, 2\)"),
     ],
 )

@@ -269,6 +269,50 @@ def test_malformed_xml_is_refused(content, said, tmp_path):
         load("voc", tmp_path)
 
 
+def apart(root: Path, images: str, annotations: str) -> None:
+    """Move the images and XML files of a set of Pascal VOC, named by their parts, to folders of a part each."""
+    for file in [*(root / "JPEGImages").iterdir(), *(root / "Annotations").iterdir()]:
+        part = {"trai": "train", "val0": "valid", "test": "test"}[file.name[:4]]
+        folder = root / (annotations if file.suffix == ".xml" else images).format(part=part)
+        folder.mkdir(parents=True, exist_ok=True)
+        file.rename(folder / file.name)
+    shutil.rmtree(root / "ImageSets")
+    for folder in ("JPEGImages", "Annotations"):
+        (root / folder).rmdir()
+
+
+@pytest.mark.parametrize(
+    ("images", "annotations"),
+    [("{part}", "{part}"), ("{part}/images", "{part}/annotations"), ("{part}/JPEGImages", "{part}/Annotations")],
+)
+def test_voc_in_folders_of_parts(images, annotations, tmp_path):
+    write_voc(tmp_path, {"train": TRAIN, "val": VALIDATION, "test": TEST}, SIZE)
+    wanted = load("voc", tmp_path)
+    apart(tmp_path, images, annotations)
+    dataset = load("voc", tmp_path)
+    assert dataset.fingerprint() == wanted.fingerprint()
+    own = {part: f"{tmp_path}/{name}" for part, name in (("train", "train"), ("validation", "valid"), ("test", "test"))}
+    assert load_boxes(Data(format="voc", **own), 0).fingerprint() == wanted.fingerprint()
+    for file in (tmp_path / annotations.format(part="test")).glob("*.xml"):
+        file.rename(file.with_name(f"._{file.name}"))  # hidden
+    dataset = load("voc", tmp_path, validation=0.25)
+    assert [len(part.x) for part in (dataset.train, dataset.validation, dataset.test)] == [9, 3, 1]
+    assert dataset.notes[0] == f"{tmp_path}/test holds no .xml file and is left out"
+
+
+@pytest.mark.parametrize(("images", "annotations"), [("", ""), ("images", "annotations"), ("Images", "ANNOTATIONS")])
+def test_voc_in_one_folder_or_two(images, annotations, tmp_path):
+    write_voc(tmp_path, {"train": TRAIN}, SIZE)
+    for name in ("train001", "train003"):  # by what the file says, where its own name is of no image
+        (tmp_path / f"Annotations/{name}.xml").rename(tmp_path / f"Annotations/{name}b.xml")
+    shutil.rmtree(tmp_path / "ImageSets")
+    wanted = load("voc", tmp_path).fingerprint()
+    (tmp_path / "ImageSets").mkdir()
+    apart(tmp_path, images, annotations)
+    assert load("voc", tmp_path).fingerprint() == wanted
+    assert load_boxes(Data(format="voc", train=str(tmp_path / annotations)), 0).fingerprint() == wanted
+
+
 def test_an_unknown_class_of_voc_is_refused(tmp_path):
     write_voc(tmp_path, {"train": TRAIN, "val": VALIDATION}, SIZE)
     with pytest.raises(MissingError, match=r"train000\.xml: the class 'square' is not one of disc, squares.*squares"):
@@ -398,10 +442,108 @@ def test_what_data_yaml_names_must_be_there(tmp_path, text, said):
 def test_yolo_needs_names(tmp_path):
     write_yolo(tmp_path, {"train": TRAIN, "val": VALIDATION}, SIZE)
     (tmp_path / "data.yaml").unlink()
-    with pytest.raises(MissingError, match=r"no data\.yaml with names and no classes\.txt; give data\.classes"):
+    with pytest.raises(
+        MissingError, match=r"no data\.yaml with names and no classes\.txt or obj\.names, nor .*; give data\.cl"
+    ):
         load("yolo", tmp_path)
     (tmp_path / "classes.txt").write_text("disc\nsquare\n")
     assert load("yolo", tmp_path).preprocessing.classes == CLASSES
+
+
+def test_one_yaml_file_of_any_name_is_found_or_given(tmp_path):
+    write_yolo(tmp_path, {"train": TRAIN, "more": VALIDATION, "test": TEST}, SIZE)
+    text = "path: ../elsewhere\ntrain: images/train\nval: images/more\ntest: images/test\nnames: {0: disc, 1: square}\n"
+    wanted = counts(tmp_path, text)
+    assert wanted == [12, 1, 1]
+    (tmp_path / "data.yaml").rename(tmp_path / "shapes.yml")
+    (tmp_path / "hyp.yaml").write_text("lr0: 0.01\n")
+    (tmp_path / "broken.yaml").write_text("names: [disc\n")
+    for place in (tmp_path, tmp_path / "shapes.yml"):
+        dataset = load("yolo", place)
+        assert [len(part.x) for part in (dataset.train, dataset.validation, dataset.test)] == wanted
+    (tmp_path / "other.yaml").write_text("names: [square, disc]\n")  # which of them is meant nobody knows
+    with pytest.raises(MissingError, match=r"or as data\.path a YAML file with names"):
+        load("yolo", tmp_path)
+    assert load("yolo", tmp_path / "other.yaml").preprocessing.classes == ("square", "disc")
+    with pytest.raises(MissingError, match=r"000\.txt is a file; allowed is a folder, or the YAML file that describes"):
+        load("yolo", tmp_path / "labels/train/000.txt")
+
+
+@pytest.mark.parametrize("list", ["classes.txt", "obj.names"])
+@pytest.mark.parametrize("place", [".", "labels", "labels/{part}"])
+def test_lists_of_names_lie_in_the_folder_or_beside_the_labels(place, list, tmp_path):
+    write_yolo(tmp_path, {"train": TRAIN, "val": VALIDATION, "test": TEST}, SIZE)
+    wanted = load("yolo", tmp_path).fingerprint()
+    (tmp_path / "data.yaml").unlink()
+    for part in ("train", "val", "test"):
+        (tmp_path / place.format(part=part) / list).write_text("disc\r\nsquare\r\n")
+    dataset = load("yolo", tmp_path)
+    assert dataset.fingerprint() == wanted and dataset.preprocessing.classes == CLASSES
+    if "{part}" in place:
+        (tmp_path / "labels/val" / list).write_text("square\ndisc\n")
+        said = r"labels/test/\S+ \(disc, square\) and .*labels/val/\S+ \(square, disc\) differ; .*give data\.classes"
+        with pytest.raises(MissingError, match=said):
+            load("yolo", tmp_path)
+        assert load("yolo", tmp_path, classes=["disc", "square"]).fingerprint() == wanted
+
+
+def test_yolo_as_labelimg_leaves_it_in_one_folder(tmp_path):
+    write_yolo(tmp_path, {"train": TRAIN}, SIZE)
+    wanted = load("yolo", tmp_path).fingerprint()
+    (tmp_path / "data.yaml").unlink()
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for file in [*(tmp_path / "images/train").iterdir(), *(tmp_path / "labels/train").iterdir()]:
+        file.rename(flat / file.name)
+    (flat / "classes.txt").write_text("disc\nsquare\n")
+    assert load("yolo", flat).fingerprint() == wanted
+    for ending in (".png", ".txt"):  # a label file, no list of images
+        (flat / f"000{ending}").rename(flat / f"train{ending}")
+    again = load("yolo", flat)
+    assert sum(len(part.x) for part in (again.train, again.validation, again.test)) == 12
+
+
+def test_yolo_as_cvat_writes_it(tmp_path):
+    write_yolo(tmp_path, {"train": TRAIN, "valid": VALIDATION}, SIZE)
+    wanted = load("yolo", tmp_path, validation=0.25).fingerprint()
+    (tmp_path / "data.yaml").unlink()
+    (tmp_path / "obj.names").write_text("disc\nsquare\n")
+    for part in ("train", "valid"):
+        folder = tmp_path / f"obj_{part}_data"
+        (tmp_path / "images" / part).rename(folder)
+        for file in (tmp_path / "labels" / part).iterdir():
+            file.rename(folder / file.name)
+        names = sorted(file.name for file in folder.glob("*.png"))
+        (tmp_path / f"{part}.txt").write_text("".join(f"data/obj_{part}_data/{name}\n" for name in names))
+    for folder in ("images", "labels"):
+        shutil.rmtree(tmp_path / folder)
+    assert load("yolo", tmp_path, validation=0.25).fingerprint() == wanted
+    own = {part: f"{tmp_path}/{name}.txt" for part, name in (("train", "train"), ("test", "valid"))}
+    assert load_boxes(Data(format="yolo", validation=0.25, **own), 0).fingerprint() == wanted
+    (tmp_path / "train.txt").write_text("data/obj_train_data/099.png\n")
+    with pytest.raises(MissingError, match=r"train\.txt, line 1: there is no image data/obj_train_data/099\.png"):
+        load("yolo", tmp_path)
+
+
+@pytest.mark.parametrize("entry", ["../test/images", "test/images\nroboflow: {version: 1}"])
+def test_a_part_that_roboflow_names_and_did_not_export_is_left_out_and_told(entry, tmp_path):
+    write_yolo(tmp_path, {"train": TRAIN, "dev": TEST}, SIZE)
+    assert counts(tmp_path, f"train: images/train\nval: ../images/dev\ntest: {entry}") == [9, 3, 1]
+    name = entry.partition("\n")[0]
+    note = f"{tmp_path}/data.yaml: test names {name}, where no image is; the part is left out"
+    assert note in load("yolo", tmp_path).notes
+    with pytest.raises(MissingError, match=rf"data\.yaml: train names {name}, which is not in"):
+        counts(tmp_path, f"train: {entry}\nval: images/dev")
+    own = load("yolo", tmp_path, train=f"{tmp_path}/images/train")  # what is given is not asked for
+    assert len(own.train.x) + len(own.validation.x) == 12
+
+
+def test_an_empty_part_of_data_yaml_is_left_out_and_told_unless_it_is_train(tmp_path):
+    write_yolo(tmp_path, {"train": TRAIN, "dev": TEST, "test": []}, SIZE)
+    assert counts(tmp_path, "train: images/train\nval: images/dev\ntest: images/test") == [9, 3, 1]
+    assert "test names images/test, where no image is; the part is left out" in load("yolo", tmp_path).notes[0]
+    with pytest.raises(MissingError, match="the train part has no image"):
+        counts(tmp_path, "train: images/test\nval: images/dev")
 
 
 def test_coco_beside_its_images_and_by_paths_of_files(tmp_path):
@@ -428,6 +570,10 @@ def broken(content: dict, change) -> dict:
     [
         (lambda c: c.pop("categories"), "has no list of categories"),
         (lambda c: c["categories"][0].pop("name"), "a category lacks its id or name"),
+        (
+            lambda c: c["categories"].append({"id": 3, "name": "ring"}),
+            r"categories\[2\]: the id 3 is taken by 'disc', so 'ring' needs another",
+        ),
         (lambda c: c["images"][1].pop("file_name"), r"images\[1\]: lacks its id or file_name"),
         (lambda c: c["images"][1].update(id=10), r"images\[1\]: the id 10 is taken by 000\.png"),
         (lambda c: c["annotations"][2].update(image_id=99), r"annotations\[2\]: its image_id is of none"),
@@ -458,7 +604,10 @@ def test_a_coco_file_that_is_no_json_is_refused_with_the_line(tmp_path):
 @pytest.mark.parametrize(
     ("format", "said"),
     [
-        ("voc", r"holds no \.xml file"),
+        (
+            "voc",
+            r"holds no \.xml file, .*; read are Annotations with JPEGImages .*annotations with images.* train, valid",
+        ),
         ("yolo", "holds no images/train"),
         ("coco", "holds no annotations/instances_train"),
     ],

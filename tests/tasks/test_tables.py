@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 
 import numpy as np
@@ -35,6 +36,53 @@ def test_quotes_hold_commas_and_lines_in_comma_separated_text(tmp_path):
     assert rows(path) == [(3, {"text": 'a, "b"\nc', "label": "x"}), (4, {"text": "plain", "label": "y"})]
 
 
+@pytest.mark.parametrize("header", ["text,label", "text, label", '"text", "label"'])
+def test_spaces_behind_a_comma_are_of_no_field(tmp_path, header):
+    path = tmp_path / "train.csv"
+    path.write_text(f'{header}\n"a, b", "neg"\nc d,  pos\n" e", neg\n')
+    fields = [("a, b", "neg"), ("c d", "pos"), (" e", "neg")]
+    assert [(row["text"], row["label"]) for _, row in rows(path)] == fields
+
+
+def test_semicolons_may_stand_between_the_fields_of_comma_separated_text(tmp_path):
+    path = tmp_path / "train.csv"
+    path.write_text('id;text;label\r\n1;a, b;x\r\n2;"c; d";y\r\n')
+    assert rows(path) == [(2, {"text": "a, b", "label": "x"}), (3, {"text": "c; d", "label": "y"})]
+    path.write_text("text,label,more;or;less\na;b,x,c\n")
+    assert rows(path) == [(2, {"text": "a;b", "label": "x"})]
+    path.write_text("Text;Class\na;x\n")
+    with pytest.raises(MissingError, match=r"line 1: there is no column 'text', only Text, Class"):
+        rows(path)
+
+
+def test_tab_separated_text_is_unquoted_if_all_of_it_is_quoted_as_csv_writers_do(tmp_path):
+    path = tmp_path / "train.tsv"
+    texts = ['he said "hi" there', '"Great" he said', "", "plain", "it's 5\" wide"]
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, delimiter="\t")
+        writer.writerows([("text", "label"), *((text, f"kind {number}") for number, text in enumerate(texts))])
+    assert [row["text"] for _, row in rows(path)] == texts
+    with path.open("w", newline="") as file:
+        csv.writer(file, delimiter="\t", quoting=csv.QUOTE_ALL).writerows(
+            [("text", "label"), *((t, "x") for t in texts)]
+        )
+    assert [row["text"] for _, row in rows(path)] == texts and rows(path)[0][1]["label"] == "x"
+
+
+@pytest.mark.parametrize("letter", ['"hello" he said', 'he said "hello"', '"', '"a" or "b"', '"a', 'a"'])
+def test_one_quote_that_is_a_letter_makes_all_of_a_file_letters(tmp_path, letter):
+    path = tmp_path / "train.tsv"
+    path.write_text(f'text\tlabel\n"all of it"\tx\n{letter}\ty\n')
+    assert [row["text"] for _, row in rows(path)] == ['"all of it"', letter]
+
+
+def test_classes_that_are_numbers_of_json_are_the_same_as_float(tmp_path):
+    path = tmp_path / "train.jsonl"
+    values = [1, 1.0, -0.0, 1.5, 1e300, True, "1.0"]
+    path.write_text("".join(json.dumps({"text": "a", "label": value}) + "\n" for value in values))
+    assert [row["label"] for _, row in rows(path)] == ["1", "1", "0", "1.5", "1e+300", "True", "1.0"]
+
+
 def test_json_lines_may_hold_numbers_and_other_names(tmp_path):
     path = tmp_path / "train.jsonl"
     path.write_text(json.dumps({"sentence": "ä b", "class": 3, "more": None}) + "\n\n")
@@ -49,6 +97,12 @@ def test_json_lines_may_hold_numbers_and_other_names(tmp_path):
             "t.tsv",
             b"labels\ttext\npos\ta\n",
             r"line 1: there is no column 'label', only labels, text",
+        ),
+        ("t.tsv", b'label\ttext\npos\t"a\nb"\n', r"t\.tsv, line 3: received 1 fields; the header has 2; in a"),
+        (
+            "t.tsv",
+            b'label\ttext\npos\t"a\tb"\n',
+            r"received 3 fields; the header has 2; in a \.tsv no field holds a tab",
         ),
         ("t.tsv", b"", r"t\.tsv is empty; its first line names the columns: text, label"),
         ("t.tsv", b"label\ttext\npos\t\xff\n", r"t\.tsv, line 2: the byte 0xff is no UTF-8"),
@@ -137,6 +191,56 @@ def test_folders_of_texts_are_classes(tmp_path):
                 file.write_text(text)
     data = load_texts(Data(format="text_folder", path=str(tmp_path), tokens={"kind": "char"}), 0)
     assert data.preprocessing.classes == ("bad", "good") and len(data.test.y) == 18
+
+
+def class_folders_of(root, *classes, part="train", count=6):
+    for label in classes:
+        (root / part / label).mkdir(parents=True)
+        for number in range(count):
+            (root / part / label / f"{number}.txt").write_text(f"{label} film {number}")
+
+
+def folders(root, **keys):
+    return load_texts(Data(format="text_folder", path=str(root), tokens={"kind": "char"}, **keys), 0)
+
+
+def test_what_tools_leave_beside_the_texts_is_passed_over_and_endings_may_be_capitals(tmp_path):
+    class_folders_of(tmp_path, "bad", "good")
+    (tmp_path / "train/bad/._0.txt").write_bytes(b"\x00\x05\xff\xfe")
+    (tmp_path / "train/bad/.ipynb_checkpoints").mkdir()
+    (tmp_path / "train/bad/.ipynb_checkpoints/0.txt").write_text("bad film 0")
+    (tmp_path / "train/bad/folder.txt").mkdir()
+    for file in sorted((tmp_path / "train/good").iterdir())[:3]:
+        file.rename(file.with_suffix(".TXT"))
+    data = folders(tmp_path)
+    assert sum(len(part.y) for part in (data.train, data.validation, data.test)) == 12
+
+
+def test_a_class_folder_without_a_text_is_refused(tmp_path):
+    class_folders_of(tmp_path, "bad", "good")
+    (tmp_path / "train/neutral").mkdir()
+    (tmp_path / "train/neutral/0.md").write_text("so so")
+    said = r"class 'neutral' is empty: .*train/neutral holds no file ending in \.txt; add some or remove the folder"
+    with pytest.raises(MissingError, match=said):
+        folders(tmp_path)
+    empty = tmp_path / "train/neutral"
+    with pytest.raises(
+        MissingError, match=r"neutral holds no folder with files ending in \.txt; there must be one for"
+    ):
+        folders(empty)
+
+
+def test_the_texts_without_a_label_of_aclimdb_are_left_out_and_counted(tmp_path):
+    class_folders_of(tmp_path, "neg", "pos", "unsup")
+    class_folders_of(tmp_path, "neg", "pos", part="test")
+    data = folders(tmp_path)
+    assert data.preprocessing.classes == ("neg", "pos") and len(data.test.y) == 12
+    assert data.notes == (f"6 train texts in {tmp_path}/train/unsup have no label and are left out",)
+    assert folders(tmp_path, classes=["pos", "neg"]).preprocessing.classes == ("pos", "neg")
+    assert folders(tmp_path, classes=["pos", "neg", "unsup"]).preprocessing.classes == ("pos", "neg", "unsup")
+    class_folders_of(tmp_path, "unsup", part="test")
+    data = folders(tmp_path)
+    assert data.preprocessing.classes == ("neg", "pos", "unsup") and data.notes == ()
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe", "word", "char"])

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from spiral_cli.data.audio_files import SUFFIXES, audio_files
+from spiral_cli.data.class_files import class_files
 from spiral_cli.data.formats.image_folder import find_parts
-from spiral_cli.data.image_files import class_folders
 from spiral_cli.data.raw import Arrays, Raw, own_paths, root_path
 from spiral_cli.data.tables import read_text
 from spiral_cli.errors import MissingError
@@ -76,18 +76,9 @@ def left_out(left: dict[str, Named], name: str, where: str) -> Named:
 
 
 def recordings(folder: Path) -> list[Named]:
-    """Return the recordings below each class folder, sorted, with its name.
-
-    Raises:
-        MissingError: there are none.
-    """
-    folders = [one for one in class_folders(folder) if one.name != NOISE] if folder.is_dir() else []
-    found = [(file, one.name) for one in folders for file in audio_files(one)]
-    if not found:
-        raise MissingError(
-            f"{folder} holds no folder with files ending in {' or '.join(SUFFIXES)}; there must be one for each class"
-        )
-    return found
+    """Return the recordings below each class folder, sorted, with its name; raises as `class_files`."""
+    classes = class_files(folder, audio_files, SUFFIXES, no_class=(NOISE,))
+    return [(file, name) for name, files in classes.items() for file in files]
 
 
 def arrays(named: list[Named]) -> Arrays:

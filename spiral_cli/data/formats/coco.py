@@ -80,19 +80,33 @@ def agreed_categories(sets: Mapping[Path, Mapping[str, Any]]) -> dict[int, str]:
     """Return the name of each category id, in the order of ids; the files of all parts must agree.
 
     Raises:
-        MissingError: they do not, or a category has no id or name.
+        MissingError: they do not, or as `categories`.
     """
-    found: dict[Path, dict[int, str]] = {}
-    for path, content in sets.items():
-        try:
-            found[path] = {int(one["id"]): str(one["name"]) for one in content["categories"]}
-        except (KeyError, TypeError, ValueError) as error:
-            raise MissingError(f"{path}: a category lacks its id or name ({error!r})") from error
+    found = {path: categories(path, content) for path, content in sets.items()}
     first, *others = found
     for other in others:
         if found[other] != found[first]:
             raise MissingError(f"{first} and {other} differ in categories: {found[first]} and {found[other]}")
     return dict(sorted(found[first].items()))
+
+
+def categories(path: Path, content: Mapping[str, Any]) -> dict[int, str]:
+    """Return the name of each category id of a file.
+
+    Raises:
+        MissingError: a category has no id or name, or an id two names.
+    """
+    found: dict[int, str] = {}
+    for number, one in enumerate(content["categories"]):
+        try:
+            id, name = int(one["id"]), str(one["name"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise MissingError(f"{path}: a category lacks its id or name ({error!r})") from error
+        if found.setdefault(id, name) != name:
+            raise MissingError(
+                f"{path}, categories[{number}]: the id {id} is taken by '{found[id]}', so '{name}' needs another"
+            )
+    return found
 
 
 def pictures(path: Path, content: Mapping[str, Any], ids: Sequence[int]) -> tuple[list[Picture], int]:

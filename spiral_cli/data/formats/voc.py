@@ -9,6 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from spiral_cli.data.box_files import Picture, class_index, image_of, numbers, raw_of
+from spiral_cli.data.image_files import class_folders, hidden
 from spiral_cli.data.raw import NAMES, Raw, own_paths, root_path
 from spiral_cli.data.tables import read_text
 from spiral_cli.errors import MissingError
@@ -17,7 +18,13 @@ from spiral_cli.registry import datasets
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 MARK = re.compile(r"\s+(1|-1|0)$")  # behind a name in the list of a class: whether the image shows it
+ANNOTATIONS, IMAGES = ("annotations",), ("jpegimages", "images")  # folders, in letters of any case
+LAYOUTS = (
+    "Annotations with JPEGImages (and lists in ImageSets/Main), annotations with images, and .xml files beside their "
+    "images; the last two also in folders train, valid and test"
+)
 EDGE = 1.0  # pixels are counted from 1 and the last one belongs to the box: its left edge is one less
+Place = tuple[Path, Sequence[Path]]  # an XML file, and the folders in which its image may be
 
 
 @dataclass(frozen=True)
@@ -39,14 +46,17 @@ class Described:
 
 @datasets.register("voc", needs=("path",), gives="boxes", streams=True)
 def voc(settings: Data) -> Raw:
-    """Pascal VOC: JPEGImages, Annotations with an XML file each, ImageSets/Main/train.txt, val.txt, test.txt."""
-    root = root_path(settings)
-    files = (find_parts(root) if root else {}) | {part: listed(path) for part, path in own_paths(settings).items()}
+    """Pascal VOC: JPEGImages, Annotations (XML), ImageSets/Main/train.txt, …; or train, valid, test of both."""
+    root, own = root_path(settings), own_paths(settings)
+    found, bare = find_parts(root) if root else ({}, {})
+    files = found | {part: listed(path) for part, path in own.items()}
     parts = {part: [described(*one) for one in pairs] for part, pairs in files.items()}
     every = [one for many in parts.values() for one in many]
     classes = settings.classes or sorted({name for one in every for name, _ in one.objects})
     difficult = sum(one.difficult for one in every)
-    notes = [f"{difficult} objects are marked difficult; they count like all others"] if difficult else []
+    notes = [f"{folder} holds no .xml file and is left out" for part, folder in bare.items() if part not in own]
+    if difficult:
+        notes.append(f"{difficult} objects are marked difficult; they count like all others")
     return raw_of({part: [picture(one, classes) for one in many] for part, many in parts.items()}, classes, notes)
 
 
@@ -59,10 +69,11 @@ def picture(one: Described, classes: Sequence[str]) -> Picture:
     return Picture(one.image, boxes)
 
 
-def find_parts(root: Path) -> dict[str, list[tuple[Path, Path]]]:
-    """Return the XML file of each image of each part, with the folder its image is in.
+def find_parts(root: Path) -> tuple[dict[str, list[Place]], dict[str, Path]]:
+    """Find the parts: what lists in ImageSets/Main say, else folders of their names; what else ``root`` holds is train.
 
-    Without lists in ImageSets/Main all are train.
+    Returns:
+        The XML file of each image of each part, with the folders its image may be in; and folders without any.
 
     Raises:
         MissingError: there are no annotations.
@@ -73,30 +84,51 @@ def find_parts(root: Path) -> dict[str, list[tuple[Path, Path]]]:
         part: next((lists / f"{name}.txt" for name in several if (lists / f"{name}.txt").is_file()), None)
         for part, several in names.items()
     }
-    stated = {part: listed(path) for part, path in found.items() if path is not None}
-    return stated or {"train": listed(root / "Annotations")}
+    if stated := {part: listed(path) for part, path in found.items() if path is not None}:
+        return stated, {}
+    folders = {part: folder for part in NAMES if (folder := below(root, NAMES[part])) is not None}
+    places = {part: in_folder(folder) for part, folder in folders.items()}
+    parts = {part: many for part, many in places.items() if many}
+    if "train" not in parts and (rest := in_folder(root) if parts else listed(root)):
+        parts["train"] = rest
+    return parts, {part: folder for part, folder in folders.items() if part not in parts}
 
 
-def listed(path: Path) -> list[tuple[Path, Path]]:
+def below(folder: Path, names: Sequence[str]) -> Path | None:
+    """Return the folder in ``folder`` that has the first of these ``names``, in letters of any case, or None."""
+    there = {one.name.lower(): one for one in class_folders(folder)} if folder.is_dir() else {}
+    return next((there[name] for name in names if name in there), None)
+
+
+def in_folder(folder: Path) -> list[Place]:
+    """Return the XML files in ``folder``, or in the annotations below, with the folders their images may be in."""
+    for place in filter(None, (below(folder, ANNOTATIONS), folder)):
+        if files := [one for one in sorted(place.glob("*.xml")) if not hidden(Path(one.name))]:
+            beside = below(place.parent, IMAGES)
+            return [(xml, [place] if beside is None else [place, beside]) for xml in files]
+    return []
+
+
+def listed(path: Path) -> list[Place]:
     """Return XML files and the folders of their images: those a list names, or those in a folder.
 
     Args:
-        path: ImageSets/Main/NAME.txt with the name of an image a line, or a folder of XML files; VOC's lists of
-            a class say 1, -1 or 0 behind each name, which counts for nothing here.
+        path: ImageSets/Main/NAME.txt with the name of an image a line, or a folder as `in_folder` reads it; VOC's
+            lists of a class say 1, -1 or 0 behind each name, which counts for nothing here.
 
     Raises:
         MissingError: there are none, or a list names one that is not there.
     """
     if not path.is_file():
-        images = path.parent / "JPEGImages"
-        found = [(xml, images if images.is_dir() else path) for xml in sorted(path.glob("*.xml"))]
-        if not found:
-            raise MissingError(f"{path} holds no .xml file; Pascal VOC has one for every image in Annotations")
+        if not (found := in_folder(path)):
+            raise MissingError(
+                f"{path} holds no .xml file, of which Pascal VOC has one for every image; read are {LAYOUTS}"
+            )
         return found
     if path.suffix != ".txt":
         raise MissingError(f"{path}: a part of a voc set is ImageSets/Main/NAME.txt, or a folder of .xml files")
     root = path.parents[2] if len(path.parents) > 2 else path.parent
-    pairs = []
+    pairs: list[Place] = []
     for number, line in enumerate(read_text(path).splitlines(), 1):
         if not line.strip():
             continue
@@ -106,12 +138,12 @@ def listed(path: Path) -> list[tuple[Path, Path]]:
             xml = marked
         if not xml.is_file():
             raise MissingError(f"{path}, line {number}: there is no {xml}; every image that is named needs one")
-        pairs.append((xml, root / "JPEGImages"))
+        pairs.append((xml, [root / "JPEGImages"]))
     return pairs
 
 
-def described(xml: Path, images: Path) -> Described:
-    """Read one XML file.
+def described(xml: Path, images: Sequence[Path]) -> Described:
+    """Read one XML file, whose image is in one of the folders ``images``.
 
     Raises:
         MissingError: it is no XML, or an object lacks its name or an edge.
@@ -139,9 +171,9 @@ def described(xml: Path, images: Path) -> Described:
     return Described(xml, next(candidates(xml, images, root)), objects, difficult)
 
 
-def candidates(xml: Path, images: Path, root: ElementTree.Element) -> Iterator[Path]:
+def candidates(xml: Path, images: Sequence[Path], root: ElementTree.Element) -> Iterator[Path]:
     """Yield where an image may lie: under the XML file's own name, or as it says (which is often outdated)."""
-    if (own := image_of(images, xml.stem)) is not None:
-        yield own
-    said = (root.findtext("filename") or "").strip()
-    yield images / (said or f"{xml.stem}.jpg")
+    yield from (own for folder in images if (own := image_of(folder, xml.stem)) is not None)
+    said = (root.findtext("filename") or "").strip() or f"{xml.stem}.jpg"
+    yield from (file for folder in images if (file := folder / said).is_file())
+    yield images[-1] / said
