@@ -13,6 +13,7 @@ from spiral_cli.data.labels import unseen
 from spiral_cli.data.load import labelled, read_raw
 from spiral_cli.data.log_mel import samples
 from spiral_cli.data.raw import PARTS, Arrays, column
+from spiral_cli.data.repeats import mark, repeats
 from spiral_cli.data.spectrogram import LogMel, spectrograms
 from spiral_cli.data.splits import Dataset, Split
 from spiral_cli.errors import MissingError
@@ -63,6 +64,7 @@ def load_audio(settings: Data, seed: int) -> Dataset:
         parts[part], spectra[part], told = heard(parts[part], part, settings.audio)
         notes += told
     notes += unseen({part: arrays.y for part, arrays in parts.items()}, labels.classes)
+    notes += repeats({part: [mark(row) for row in many] for part, many in spectra.items()})
     told_of = describe(spectra["train"], labels.classes, settings.audio)
     clips = {part: clip(arrays, told_of.standardised(spectra[part])) for part, arrays in parts.items()}
     return Dataset(**clips, labels=labels.kind, preprocessing=told_of, notes=tuple(notes))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from spiral_cli.data.labels import class_order
 from spiral_cli.data.load import divided, read_raw, streamed
 from spiral_cli.data.pixels import scaling
 from spiral_cli.data.raw import Arrays, Raw, stated_size
+from spiral_cli.data.repeats import mark, repeats
 from spiral_cli.data.splits import Dataset, Split
 from spiral_cli.data.stream import Images, Stream, chosen
 from spiral_cli.data.stretched import Stretched
@@ -89,8 +89,8 @@ def load_boxes(settings: Data, seed: int) -> Dataset:
     told = Stretched((*size, channels), classes, settings.scale, factor, offset)
     source = stream_of(images, channels, size)
     held = None if streamed(settings, source.nbytes) else np.empty(source.shape, np.uint8)
-    y, kept, stamp = tried(images, source, held, told, {part: (rows[part], found[part]) for part in rows})
-    source = replace(source, stamp=stamp)
+    y, kept, marks = tried(images, source, held, told, {part: (rows[part], found[part]) for part in rows})
+    source = replace(source, stamp=b"".join(marks).hex())
     present = np.stack([np.isin(np.arange(len(classes)), boxes[:, 4]) for boxes in y])  # (n, classes)
     parts = divided({part: Arrays(one, present[one]) for part, one in kept.items()}, settings, seed)
     most = max(len(boxes) for boxes in y)
@@ -105,6 +105,7 @@ def load_boxes(settings: Data, seed: int) -> Dataset:
         for part, rows in ((part, np.asarray(one.x)) for part, one in parts.items())
     }
     notes = [sentence for part in found for sentence in found[part].notes(part)]
+    notes += repeats({part: [marks[row] for row in np.asarray(one.x)] for part, one in parts.items()})
     refuse_no_boxes(splits, f"what was found as {settings.format}: {'; '.join((*raw.notes, *notes))}")
     return Dataset(**splits, labels="boxes", preprocessing=told, notes=(*raw.notes, *notes, *unseen(splits, classes)))
 
@@ -177,7 +178,7 @@ def tried(
     held: np.ndarray | None,
     told: Stretched,
     parts: dict[str, tuple[np.ndarray, Found]],
-) -> tuple[list[np.ndarray], dict[str, np.ndarray], str]:
+) -> tuple[list[np.ndarray], dict[str, np.ndarray], list[bytes]]:
     """Decode every image once, so that none fails later, and mend its boxes.
 
     Args:
@@ -188,13 +189,13 @@ def tried(
         parts: rows of each part, and what is found wrong in it, to add to.
 
     Returns:
-        Boxes (k, 5) of each image, of each part the rows that can be used, and a digest (hex) of all pixels.
+        Boxes (k, 5) of each image, of each part the rows that can be used, and `mark` of each image's pixels.
 
     Raises:
         MissingError: nothing of a part is left.
     """
     y = [np.zeros((0, 5), np.float32)] * len(images)
-    kept, digest = {}, hashlib.blake2b(digest_size=16)
+    kept, marks = {}, [b""] * len(images)
     for part, (rows, found) in parts.items():
         good = []
         for row in rows:
@@ -204,7 +205,7 @@ def tried(
             except MissingError:
                 found.add("images are damaged and are left out", str(one.file))
                 continue
-            digest.update(pixels.data)
+            marks[row] = mark(pixels)
             if held is not None:
                 held[row] = pixels
             inside = mended(one.boxes, one.size, found, str(one.file))
@@ -216,7 +217,7 @@ def tried(
                 f"data: none of {len(rows)} {part} images can be decoded, such as {images[rows[0]].file}"
             )
         kept[part] = np.array(good)
-    return y, kept, digest.hexdigest()
+    return y, kept, marks
 
 
 def mended(boxes: np.ndarray, size: tuple[int, int], found: Found, place: str) -> np.ndarray:

@@ -12,6 +12,7 @@ from spiral_cli.data.images import check_scale, convert_channels, resize, standa
 from spiral_cli.data.labels import Labels, class_weights, read_labels
 from spiral_cli.data.pixels import Pixels, scaling
 from spiral_cli.data.raw import Arrays, Raw, stated_size
+from spiral_cli.data.repeats import mark, repeats
 from spiral_cli.data.splits import Dataset, Split, complete
 from spiral_cli.data.stratify import subset
 from spiral_cli.data.stream import Stream
@@ -41,7 +42,9 @@ def load_dataset(settings: Data, seed: int) -> Dataset:
     splits = {part: prepare(arrays, settings) for part, arrays in parts.items()}
     check_alike(splits)
     told = describe(splits["train"], labels, settings.scale)
-    return Dataset(splits["train"], splits["validation"], splits["test"], labels.kind, told)
+    there = {part: split.x for part, split in splits.items() if not isinstance(split.x, Stream)}
+    notes = repeats({part: [mark(image) for image in x] for part, x in there.items()}) if "train" in there else []
+    return Dataset(splits["train"], splits["validation"], splits["test"], labels.kind, told, tuple(notes))
 
 
 def labelled(

@@ -11,6 +11,7 @@ import numpy as np
 from spiral_cli.data.load import divided, read_raw
 from spiral_cli.data.pairs import PairRows
 from spiral_cli.data.raw import Arrays
+from spiral_cli.data.repeats import repeats
 from spiral_cli.data.splits import Dataset, Split
 from spiral_cli.data.texts import stripped
 from spiral_cli.data.tokenizer import PAD, blank, learnt, numbers, spelled, strangers, vocabulary
@@ -44,6 +45,7 @@ def load_pairs(settings: Data, seed: int) -> Dataset:
             notes.append(f"{empty} of {len(arrays.y)} {part} pairs have an empty side and are left out")
     pairs = divided(pairs, settings, seed)
     texts = {part: np.asarray(arrays.x).T.tolist() for part, arrays in pairs.items()}
+    notes += repeats({part: [*zip(*sides, strict=True)] for part, sides in texts.items()})
     model = learnt(chain(*texts["train"]), settings.tokens, translation=True)
     said = {part: [numbers(model, side) for side in sides] for part, sides in texts.items()}
     most = settings.tokens.max_length

@@ -16,6 +16,7 @@ from spiral_cli.data.frames import Frames, filled
 from spiral_cli.data.load import read_raw, validation_fraction
 from spiral_cli.data.log_mel import log_mels
 from spiral_cli.data.raw import Arrays
+from spiral_cli.data.repeats import mark, repeats
 from spiral_cli.data.splits import TEST_FRACTION, Dataset, Split
 from spiral_cli.data.stratify import generator
 from spiral_cli.data.tokenizer import blank, learnt, numbers, spelled, strangers, vocabulary
@@ -99,6 +100,7 @@ def load_speech(settings: Data, seed: int) -> Dataset:
     model = learnt(parts["train"].texts, settings.tokens)
     pieces = {part: numbers(model, found.texts) for part, found in parts.items()}
     notes += strangers(pieces, "transcripts", settings.tokens.kind)
+    notes += repeats({part: [mark(one[0]) for one in found.spectra] for part, found in parts.items()})
     told_of = describe(parts, settings.audio, model)
     most = max(len(one) for many in pieces.values() for one in many)
     splits = {part: utterances(found, pieces[part], told_of, most, part) for part, found in parts.items()}

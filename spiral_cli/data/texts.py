@@ -11,6 +11,7 @@ import numpy as np
 from spiral_cli.data.labels import unseen
 from spiral_cli.data.load import labelled, read_raw
 from spiral_cli.data.raw import Arrays, column
+from spiral_cli.data.repeats import repeats
 from spiral_cli.data.splits import Dataset, Split
 from spiral_cli.data.stream import Images
 from spiral_cli.data.tokenizer import blank, learnt, numbers, strangers, vocabulary
@@ -42,6 +43,7 @@ def load_texts(settings: Data, seed: int) -> Dataset:
     parts, labels = labelled(parts, raw.classes, settings, seed)
     notes += unseen({part: arrays.y for part, arrays in parts.items()}, labels.classes)
     texts = {part: np.asarray(arrays.x).tolist() for part, arrays in parts.items()}
+    notes += repeats(texts)
     model = learnt(texts["train"], settings.tokens)
     pieces = {part: numbers(model, many) for part, many in texts.items()}
     notes += strangers(pieces, "texts", settings.tokens.kind)

@@ -188,6 +188,17 @@ def test_a_train_part_without_a_box_is_refused(format, tmp_path):
         load(format, tmp_path / "set")
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_pictures_of_train_that_are_measured_on_are_told(stream, tmp_path):
+    """As in coco8.yaml and the like, which try a program out."""
+    write_yolo(tmp_path, {"train": [[Shape("disc", (n, 6, 20 + n, 26))] for n in range(20)]}, SIZE)
+    (tmp_path / "data.yaml").write_text("train: images/train\nval: images/train\nnames: [disc, square]\n")
+    dataset = load("yolo", tmp_path, stream=stream)
+    assert f"{len(dataset.test.y)} of {len(dataset.test.y)} test" not in str(dataset.notes)  # carved off: not learnt
+    (told,) = [note for note in dataset.notes if "are in train, too" in note]
+    assert told.startswith("18 of 20 test examples")
+
+
 @pytest.mark.parametrize("part", ["val", "test"])
 def test_a_part_without_a_box_measures_nothing_and_is_refused(part, tmp_path):
     write_coco(tmp_path / "set", {"train": TRAIN, "val": VALIDATION, "test": TEST, part: [[], []]}, SIZE)

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from toys import found_in
 
 from spiral_cli.data.pairs import PairRows
 from spiral_cli.data.parallel import load_pairs, retold
@@ -37,7 +38,7 @@ def test_a_row_is_what_the_encoder_reads_and_the_decoder_is_given(tmp_path):
     data = load_pairs(settings(tmp_path), 0)
     told = data.preprocessing
     source, target = told.lengths
-    assert (source, target) == (4, 4) and len(data.test.y) == 4 and data.notes == ()
+    assert (source, target) == (4, 4) and len(data.test.y) == 4 and found_in(data) == ()
     for row, labels in zip(data.train.x, data.train.y, strict=True):
         assert row[source] == BEGIN and row[:source][row[:source] != 0][-1] == END
         heard = labels[:-1] * (labels[:-1] != END)  # what is said is what is heard next, but for the end
@@ -70,7 +71,7 @@ def test_empty_and_long_pairs_are_counted_and_references_stay_whole(tmp_path):
     write(tmp_path, "val", [*source[:3], "cat " * 12], [*target[:3], "y " * 20])
     data = load_pairs(settings(tmp_path, tokens={"max_length": 8}), 0)
     told = data.preprocessing
-    assert data.notes == (
+    assert found_in(data) == (
         "2 of 57 train pairs have an empty side and are left out",
         "1 of 49 train pairs have 8 pieces or more and are left out",
         "1 of 4 test sentences have 8 pieces or more and are cut off",
@@ -104,9 +105,9 @@ def test_a_model_says_what_it_is_measured_against_unless_all_is_to_be_small(tmp_
     perfect = [data.preprocessing.text(row) for row in data.test.y]
     bleu = sacrebleu.corpus_bleu(perfect, [list(data.test.references)]).score
     if lower is None:
-        assert bleu == pytest.approx(100) and data.notes == ()
+        assert bleu == pytest.approx(100) and found_in(data) == ()
     else:
-        assert bleu < 50 and data.notes == tuple(
+        assert bleu < 50 and found_in(data) == tuple(
             f"{count} of {count} {part} translations are written as no model can say, for data.tokens.lower makes "
             "everything small and alike: BLEU and chrF are against them as they are"
             for part, count in (("validation", 4), ("test", 10))

@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pytest
+from toys import found_in
 
 from spiral_cli.data.pairs import PairRows
 from spiral_cli.data.tables import read_table
@@ -159,7 +160,7 @@ def test_texts_become_rows_whose_padding_is_zero(tmp_path):
     data, again = load_texts(settings, 3), load_texts(settings, 3)
     assert data.fingerprint() == again.fingerprint() and data.preprocessing == again.preprocessing
     assert (len(data.train.y), len(data.validation.y), len(data.test.y)) == (54, 6, 10)
-    assert data.preprocessing.classes == ("bad", "good") and data.notes == ()
+    assert data.preprocessing.classes == ("bad", "good") and found_in(data) == ()
     for part in (data.train, data.validation, data.test):
         counts = np.count_nonzero(part.x, axis=1)
         np.testing.assert_array_equal(counts, part.lengths[:, 0])
@@ -174,7 +175,7 @@ def test_what_is_odd_is_counted(tmp_path):
     write(tmp_path, "test", [*corpus(5, 2), ("neutral", "neither one nor other"), ("bad", ""), ("bad", "\u200b\ufeff")])
     write(tmp_path, "valid", corpus(6, 3))
     data = load_texts(Data(format="text_table", path=str(tmp_path), tokens={"kind": "word", "max_length": 10}), 0)
-    assert data.notes == (
+    assert found_in(data) == (
         "1 of 42 train texts are empty and left out",
         "2 of 8 test texts are empty and left out",
         "the class 'neutral' has no example in train, and 0 in validation, 1 in test, that no model can get right",
@@ -235,12 +236,12 @@ def test_the_texts_without_a_label_of_aclimdb_are_left_out_and_counted(tmp_path)
     class_folders_of(tmp_path, "neg", "pos", part="test")
     data = folders(tmp_path)
     assert data.preprocessing.classes == ("neg", "pos") and len(data.test.y) == 12
-    assert data.notes == (f"6 train texts in {tmp_path}/train/unsup have no label and are left out",)
+    assert data.notes[0] == f"6 train texts in {tmp_path}/train/unsup have no label and are left out"
     assert folders(tmp_path, classes=["pos", "neg"]).preprocessing.classes == ("pos", "neg")
     assert folders(tmp_path, classes=["pos", "neg", "unsup"]).preprocessing.classes == ("pos", "neg", "unsup")
     class_folders_of(tmp_path, "unsup", part="test")
     data = folders(tmp_path)
-    assert data.preprocessing.classes == ("neg", "pos", "unsup") and data.notes == ()
+    assert data.preprocessing.classes == ("neg", "pos", "unsup") and found_in(data) == ()
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe", "word", "char"])

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from toys import found_in
 
 from spiral_cli.data.audio_files import Cut, faster, read_audio
 from spiral_cli.data.frames import Frames
@@ -55,7 +56,7 @@ def test_rows_hold_frames_and_zeros_behind_them(tmp_path):
     data = load_speech(settings(tmp_path, validation=0.2), 1)
     told = data.preprocessing
     again = load_speech(settings(tmp_path, validation=0.2), 1)
-    assert data.fingerprint() == again.fingerprint() and data.notes == ()
+    assert data.fingerprint() == again.fingerprint() and found_in(data) == ()
     assert len(data.test.y) == 4 and data.test.references == tuple(TEXTS)  # small, as data.tokens.lower says
     assert Frames.read(json.loads(json.dumps(vars(told)))) == told
     for part in (data.train, data.validation, data.test):
@@ -134,7 +135,7 @@ def test_what_is_odd_is_counted(tmp_path):
         file.write(json.dumps({"audio_filepath": "wav/s1/long.wav", "text": "a ß"}) + "\n")
     data = load_speech(settings(tmp_path, audio={"longest": 1.0}), 0)
     told = data.preprocessing
-    assert data.notes == (
+    assert found_in(data) == (
         "1 of 16 train recordings have another sample rate and are resampled to 8000 Hz",
         "2 of 16 train transcripts are empty and left out",
         "1 of 16 train recordings last over 1 s and are left out",
@@ -153,7 +154,7 @@ def test_recordings_of_nothing_are_left_out_whether_or_not_a_part_is_told(tmp_pa
         for name in ("s0/none", "s1/bytes"):
             file.write(json.dumps({"audio_filepath": f"wav/{name}.wav", "text": "a", **row}) + "\n")
     data = load_speech(settings(tmp_path), 0)
-    assert data.notes == ("2 of 14 train recordings hold no sound and are left out",)
+    assert found_in(data) == ("2 of 14 train recordings hold no sound and are left out",)
 
 
 @pytest.mark.parametrize("lower", [True, False])
@@ -166,7 +167,7 @@ def test_a_model_that_is_always_right_has_no_errors(tmp_path, lower):
         said = ({**line, "text": texts[number // 4 % 4]} for number, line in enumerate(lines))
         (tmp_path / f"{part}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in said))
     data = load_speech(settings(tmp_path, tokens={"kind": "char", "lower": lower}), 0)
-    assert data.notes == (
+    assert found_in(data) == (
         "4 of 16 train transcripts are empty and left out",
         "4 of 16 test transcripts are empty and left out",
     )
@@ -267,12 +268,12 @@ def test_parts_are_carved_by_speaker_and_never_all(tmp_path):
 def test_a_part_that_shares_speakers_with_train_is_told(tmp_path):
     manifest(tmp_path, "train", 18, speakers=2)
     manifest(tmp_path, "test", 3)
-    assert load_speech(settings(tmp_path), 0).notes == (
+    assert found_in(load_speech(settings(tmp_path), 0)) == (
         "the validation part, 2 of 18 train utterances, shares 2 of 2 speakers with train: whole ones make no part of "
         "about that size",
     )
     manifest(tmp_path, "train", 18, speakers=1)
-    assert load_speech(settings(tmp_path), 0).notes == ()
+    assert found_in(load_speech(settings(tmp_path), 0)) == ()
 
 
 def test_the_frames_of_a_transcript_are_the_fewest_that_have_an_alignment():
@@ -301,7 +302,7 @@ def test_utterances_too_short_for_their_transcripts_are_told_by_stride_and_speed
         "of 6 train utterances 4 at speed 1, 5 at speed 1.25 have fewer frames than their transcripts take, of which "
         "the model gives one for every 4, and teach nothing",
     ]
-    assert task.unlearnable(reader(1)) == [] and task.dataset.notes == ()
+    assert task.unlearnable(reader(1)) == [] and found_in(task.dataset) == ()
 
 
 def test_a_page_plays_the_part_of_a_recording_that_is_meant(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -79,3 +80,8 @@ def utterances(folder: Path) -> None:
 def tone(hertz: float) -> np.ndarray:
     """Return a tenth of a second."""
     return 0.4 * np.sin(2 * np.pi * hertz * np.arange(800) / RATE)
+
+
+def found_in(data: Any) -> tuple[str, ...]:
+    """Return a set's notes, but for its repeats: what few words make is drawn for several parts."""
+    return tuple(note for note in data.notes if "are in train, too" not in note)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-from spiral_cli.data.box_files import Picture, class_index, image_of, numbers, raw_of
+from spiral_cli.data.box_files import Picture, class_index, image_of, numbers, raw_of, written_size
 from spiral_cli.data.image_files import class_folders, hidden
 from spiral_cli.data.raw import NAMES, Raw, own_paths, root_path
 from spiral_cli.data.tables import read_text
@@ -36,12 +36,14 @@ class Described:
         image: of the image, which may be missing.
         objects: class name and edges of each.
         difficult: how many are marked so.
+        size: (height, width) of the image as it is written, or None.
     """
 
     xml: Path
     image: Path
     objects: Sequence[tuple[str, list[float]]]
     difficult: int
+    size: tuple[int, int] | None
 
 
 @datasets.register("voc", needs=("path",), gives="boxes", streams=True)
@@ -66,7 +68,7 @@ def picture(one: Described, classes: Sequence[str]) -> Picture:
         (left, top, right, bottom, class_index(name, classes, str(one.xml)))
         for name, (left, top, right, bottom) in one.objects
     ]
-    return Picture(one.image, boxes)
+    return Picture(one.image, boxes, one.size)
 
 
 def find_parts(root: Path) -> tuple[dict[str, list[Place]], dict[str, Path]]:
@@ -168,7 +170,8 @@ def described(xml: Path, images: Sequence[Path]) -> Described:
         point = right <= left or bottom <= top  # by the letter a single pixel; meant is none
         objects.append((name, [left, top, right, bottom] if point else [left - EDGE, top - EDGE, right, bottom]))
         difficult += (one.findtext("difficult") or "").strip() == "1"
-    return Described(xml, next(candidates(xml, images, root)), objects, difficult)
+    size = written_size(root.findtext("size/height"), root.findtext("size/width"))
+    return Described(xml, next(candidates(xml, images, root)), objects, difficult, size)
 
 
 def candidates(xml: Path, images: Sequence[Path], root: ElementTree.Element) -> Iterator[Path]:
