@@ -100,10 +100,8 @@ def edit_layer(layer: Any, entry: dict[str, Any], channels: Channels, kept: np.n
     config = entry["config"]
     if editable_graph(layer) is not None:
         edit_model(layer, config, channels, kept, outermost=False)
-    for inner in ("layer", "backward_layer"):
-        if isinstance(config.get(inner), dict):
-            config[inner].pop("build_config", None)
-    forget_arrays(config)
+    else:
+        forget_sizes(config)
     for path, labels in channels.edits.get(id(layer), {}).items():
         put(config, path, int(np.count_nonzero(stays(labels, kept))))
     for owner, rescale in channels.rescales:
@@ -111,13 +109,30 @@ def edit_layer(layer: Any, entry: dict[str, Any], channels: Channels, kept: np.n
             put(config, rescale.path, get(config, rescale.path) * part(rescale.labels, kept) ** rescale.power)
 
 
-def forget_arrays(config: dict[str, Any]) -> None:
-    """Let what starts from an array of the old size, such as a pretrained table, start from zero: it is set anyway."""
-    for key, value in config.items():
-        if key.endswith("_initializer") and isinstance(value, dict) and value.get("class_name") == "Constant":
-            constant = value["config"]["value"]
-            if not isinstance(constant, int | float):
+def forget_sizes(config: Any) -> None:
+    """Let what a layer's config tells of the old size go, in layers inside it too, such as wrappers hold.
+
+    These are the shapes that a layer was built with, and arrays that weights start from, such as a pretrained
+    table: these start from zero, as they are set anyway.
+    """
+    if isinstance(config, list | tuple):
+        for one in config:
+            forget_sizes(one)
+    elif isinstance(config, dict):
+        if "class_name" in config:
+            config.pop("build_config", None)
+        for key, value in config.items():
+            if key.endswith("_initializer") and is_array(value):
                 config[key] = keras.initializers.serialize(keras.initializers.Zeros())
+            else:
+                forget_sizes(value)
+
+
+def is_array(initializer: Any) -> bool:
+    """Say whether the config of an initializer holds an array, which fits to no other size."""
+    if not isinstance(initializer, dict) or initializer.get("class_name") != "Constant":
+        return False
+    return not isinstance(initializer["config"]["value"], int | float)
 
 
 def get(config: Any, path: Path) -> Any:
