@@ -12,7 +12,9 @@ import numpy as np
 
 from spiral_cli.channels.graph import Channels, stays
 from spiral_cli.channels.trace import Path, editable_graph
+from spiral_cli.errors import UsageError
 from spiral_cli.models.constants import follow_variables
+from spiral_cli.models.load import OWN_CLASSES, explain
 from spiral_cli.models.names import fresh_names
 
 
@@ -23,10 +25,11 @@ def remove(model: Any, channels: Channels, kept: np.ndarray) -> Any:
         model: the model that `find_channels` has looked at.
         channels: what it found.
         kept: which groups stay, (groups,) of bool.
+
+    Raises:
+        UsageError: Keras cannot build the model from its own config.
     """
-    config = smaller_config(model, channels, kept)
-    fresh_names()
-    small = type(model).from_config(config, custom_objects=own_classes(model))
+    small = built_smaller(model, channels, kept)
     places = {id(variable): place for place, variable in enumerate(model.variables)}
     for layer, narrow in pairs(model, small):
         for old, new in zip(layer.variables, narrow.variables, strict=True):
@@ -40,6 +43,17 @@ def remove(model: Any, channels: Channels, kept: np.ndarray) -> Any:
             new.assign(value)
         carry_over(layer, narrow)
     return small
+
+
+def built_smaller(model: Any, channels: Channels, kept: np.ndarray) -> Any:
+    """Return the smaller model with weights of its own; raises as `remove`."""
+    try:
+        config = smaller_config(model, channels, kept)
+        fresh_names()
+        return type(model).from_config(config, custom_objects=own_classes(model))
+    except Exception as error:  # whatever a class of any origin makes of its config
+        reason = explain(error, otherwise=OWN_CLASSES)
+        raise UsageError(f"prune.granularity: no channel of model '{model.name}' can leave: {reason}") from error
 
 
 def pairs(model: Any, small: Any) -> Iterator[tuple[Any, Any]]:

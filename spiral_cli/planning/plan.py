@@ -13,7 +13,7 @@ import keras
 from spiral_cli.compress import build_task
 from spiral_cli.data.preprocessing import one_of
 from spiral_cli.evaluate import Evaluator
-from spiral_cli.fitting import fit_student, is_copy, measured, other_sparsity, refuse_unknown_monitor
+from spiral_cli.fitting import fit_student, is_copy, measured, other_sparsity, refuse_own_code, refuse_unknown_monitor
 from spiral_cli.flops import calls, total_flops
 from spiral_cli.lessons import footprint
 from spiral_cli.models.load import load_model
@@ -60,6 +60,7 @@ def plan(recipe: Recipe, run: RunFolder, *, control: Control, trial: bool = True
     teacher, trained = teacher_of(recipe, task, run)
     student = teacher if is_copy(recipe) else task.build_model(recipe.student)
     fit = fit_student(recipe, task, teacher, student)
+    refuse_own_code(recipe, teacher, student)
     shapes = one_of(task.dataset.validation.x, task.preprocessing)
     densities = [1.0 - sparsity for sparsity in sparsities(recipe.prune.schedule)]
     rows = task.views * len(task.dataset.train.y)
