@@ -11,7 +11,9 @@ import tensorflow as tf
 
 from spiral_cli.channels.choice import per_space
 from spiral_cli.channels.graph import Channels, find_channels
+from spiral_cli.channels.removal import remove
 from spiral_cli.errors import UsageError
+from spiral_cli.models.load import refuse_unloadable
 from spiral_cli.models.names import fresh_names
 from spiral_cli.models.precision import computing_in
 from spiral_cli.pruning import allocation, granularity
@@ -21,6 +23,7 @@ from spiral_cli.pruning.prunable import Prunable, Skipped, find_prunable
 from spiral_cli.pruning.schedules import sparsities
 from spiral_cli.recipe import Recipe
 from spiral_cli.recipe.prune import Prune
+from spiral_cli.sources import module_names
 from spiral_cli.tasks.head import Head
 from spiral_cli.tasks.task import Task
 from spiral_cli.training.targets import hints_of
@@ -44,8 +47,9 @@ class Fit:
 def rehearse(recipe: Recipe, task: Task) -> list[str]:
     """Build teacher and student as the recipe says, untrained, and throw them away again.
 
-    A pattern that matches nothing, or a student that cannot be built, is so found before the
-    teacher has trained for hours. Return sentences on what the teacher will not learn from.
+    A pattern that matches nothing, or a model that cannot be built, or not be loaded or made smaller
+    afterwards, is so found before the teacher has trained for hours. Return sentences on what the
+    teacher will not learn from.
 
     Raises:
         MissingError, UsageError: as the run itself would, later.
@@ -56,10 +60,35 @@ def rehearse(recipe: Recipe, task: Task) -> list[str]:
     refuse_unknown_monitor(recipe, measured(task, head))
     if recipe.teacher.epochs:
         refuse_other_types(recipe.precision, task, teacher)
-    fit_student(recipe, task, teacher, teacher if is_copy(recipe) else task.build_model(recipe.student))
+    student = teacher if is_copy(recipe) else task.build_model(recipe.student)
+    fit = fit_student(recipe, task, teacher, student)
+    refuse_own_code(recipe, teacher, student)
+    if fit.channels is not None:
+        remove(student, fit.channels, without_one_each(fit.channels))
     unlearnable = task.unlearnable(teacher) if recipe.teacher.epochs else []
     fresh_names()  # names that Keras counts up start anew
     return unlearnable
+
+
+def refuse_own_code(recipe: Recipe, teacher: keras.Model, student: keras.Model) -> None:
+    """Check that models a person's own code has built can be loaded again; those of files were, Keras' own can.
+
+    Raises:
+        UsageError: one cannot, as `refuse_unloadable` says.
+    """
+    if not module_names(recipe):
+        return
+    for spec, model, whose in ((recipe.teacher, teacher, "the teacher"), (recipe.student, student, "the student")):
+        if spec.path is None and spec.application is None and (model is not teacher or spec is recipe.teacher):
+            refuse_unloadable(model, whose)
+
+
+def without_one_each(channels: Channels) -> np.ndarray:
+    """Return which groups stay when one of every space leaves that has another, (groups,) of bool."""
+    kept = np.ones(channels.count, bool)
+    for space in channels.spaces:
+        kept[space.groups[1:2]] = False
+    return kept
 
 
 def fit_student(recipe: Recipe, task: Task, teacher: keras.Model, student: keras.Model) -> Fit:

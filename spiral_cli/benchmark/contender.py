@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from spiral_cli.children import surroundings
 from spiral_cli.errors import SpiralError
+from spiral_cli.runtimes.session import own_code
 
 WORKER = "spiral_cli.benchmark.worker"
 
@@ -43,7 +44,7 @@ class Settings:
     Attributes:
         threads: to compute with.
         open_length: stands for lengths that a file leaves open.
-        modules: imported first, for classes of their own; searched in ``folder`` too.
+        modules: imported first where a file may need classes of their own; searched in ``folder`` too.
     """
 
     threads: int = 1
@@ -80,7 +81,8 @@ class Contender:
                     "path": str(entry.path),
                     "threads": settings.threads,
                     "open_length": settings.open_length,
-                    "modules": list(settings.modules),
+                    # Keras, which they import, would count among what another runtime needs.
+                    "modules": list(settings.modules) if own_code(entry.path) else [],
                     "folder": str(settings.folder),
                 }
             )

@@ -1,7 +1,7 @@
 """One contender's process: opens its file and times it when asked to. Started by `spiral_cli.benchmark.contender`.
 
-Requests and answers are lines of JSON. The resident memory that the process has before its runtime is imported
-is taken off its peak.
+Requests and answers are lines of JSON. The resident memory that the process has before its runtime is imported,
+by itself or by a plugin, is taken off its peak.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class Bench:
         path: the file.
         threads: to compute with.
         open_length: what stands for a length that the file leaves open.
+        baseline: the resident memory before anything of the file's was imported, in bytes.
     """
 
-    def __init__(self, path: Path, threads: int, open_length: int) -> None:
-        self.baseline = peak_memory()
-        self.path, self.open_length = path, open_length
+    def __init__(self, path: Path, threads: int, open_length: int, baseline: int) -> None:
+        self.baseline, self.open_length = baseline, open_length
         self.session: Session = open_model(path, threads)
         if not self.session.inputs:
             raise UsageError(f"{path} does not say what inputs it takes, so it cannot be fed; export it first")
@@ -74,14 +74,10 @@ class Bench:
         return {"parameters": sum(weight.size for weight in weights), "nonzero": nonzero}
 
     def flops(self) -> dict[str, Any]:
-        """Return the operations of one example of a Keras model; those of other files are not known."""
-        if self.path.suffix != ".keras":
+        """Return the operations of one example, where the file tells them: a Keras model, packed or not."""
+        if self.session.flops is None:
             return {"flops": None}
-        from spiral_cli.flops import total_flops
-        from spiral_cli.models.load import load_model
-
-        shapes = [tuple(filled(one, self.open_length)) for one in self.session.inputs]
-        return {"flops": total_flops(load_model(self.path), shapes)}
+        return {"flops": self.session.flops([tuple(filled(one, self.open_length)) for one in self.session.inputs])}
 
     def _ready(self, batch: int) -> Callable[[], object]:
         if batch not in self._arrays:
@@ -133,8 +129,9 @@ def main() -> None:
         request = json.loads(line)
         try:
             if bench is None:
+                baseline = peak_memory()
                 load_plugins(request["modules"], Path(request["folder"]))
-                bench = Bench(Path(request["path"]), request["threads"], request["open_length"])
+                bench = Bench(Path(request["path"]), request["threads"], request["open_length"], baseline)
                 said: Mapping[str, Any] = bench.about()
             else:
                 said = answer(bench, request)

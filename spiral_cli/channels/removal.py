@@ -12,7 +12,9 @@ import numpy as np
 
 from spiral_cli.channels.graph import Channels, stays
 from spiral_cli.channels.trace import Path, editable_graph
+from spiral_cli.errors import UsageError
 from spiral_cli.models.constants import follow_variables
+from spiral_cli.models.load import OWN_CLASSES, explain
 from spiral_cli.models.names import fresh_names
 
 
@@ -23,10 +25,11 @@ def remove(model: Any, channels: Channels, kept: np.ndarray) -> Any:
         model: the model that `find_channels` has looked at.
         channels: what it found.
         kept: which groups stay, (groups,) of bool.
+
+    Raises:
+        UsageError: Keras cannot build the model from its own config.
     """
-    config = smaller_config(model, channels, kept)
-    fresh_names()
-    small = type(model).from_config(config, custom_objects=own_classes(model))
+    small = built_smaller(model, channels, kept)
     places = {id(variable): place for place, variable in enumerate(model.variables)}
     for layer, narrow in pairs(model, small):
         for old, new in zip(layer.variables, narrow.variables, strict=True):
@@ -40,6 +43,17 @@ def remove(model: Any, channels: Channels, kept: np.ndarray) -> Any:
             new.assign(value)
         carry_over(layer, narrow)
     return small
+
+
+def built_smaller(model: Any, channels: Channels, kept: np.ndarray) -> Any:
+    """Return the smaller model with weights of its own; raises as `remove`."""
+    try:
+        config = smaller_config(model, channels, kept)
+        fresh_names()
+        return type(model).from_config(config, custom_objects=own_classes(model))
+    except Exception as error:  # whatever a class of any origin makes of its config
+        reason = explain(error, otherwise=OWN_CLASSES)
+        raise UsageError(f"prune.granularity: no channel of model '{model.name}' can leave: {reason}") from error
 
 
 def pairs(model: Any, small: Any) -> Iterator[tuple[Any, Any]]:
@@ -100,10 +114,8 @@ def edit_layer(layer: Any, entry: dict[str, Any], channels: Channels, kept: np.n
     config = entry["config"]
     if editable_graph(layer) is not None:
         edit_model(layer, config, channels, kept, outermost=False)
-    for inner in ("layer", "backward_layer"):
-        if isinstance(config.get(inner), dict):
-            config[inner].pop("build_config", None)
-    forget_arrays(config)
+    else:
+        forget_sizes(config)
     for path, labels in channels.edits.get(id(layer), {}).items():
         put(config, path, int(np.count_nonzero(stays(labels, kept))))
     for owner, rescale in channels.rescales:
@@ -111,13 +123,30 @@ def edit_layer(layer: Any, entry: dict[str, Any], channels: Channels, kept: np.n
             put(config, rescale.path, get(config, rescale.path) * part(rescale.labels, kept) ** rescale.power)
 
 
-def forget_arrays(config: dict[str, Any]) -> None:
-    """Let what starts from an array of the old size, such as a pretrained table, start from zero: it is set anyway."""
-    for key, value in config.items():
-        if key.endswith("_initializer") and isinstance(value, dict) and value.get("class_name") == "Constant":
-            constant = value["config"]["value"]
-            if not isinstance(constant, int | float):
+def forget_sizes(config: Any) -> None:
+    """Let what a layer's config tells of the old size go, in layers inside it too, such as wrappers hold.
+
+    These are the shapes that a layer was built with, and arrays that weights start from, such as a pretrained
+    table: these start from zero, as they are set anyway.
+    """
+    if isinstance(config, list | tuple):
+        for one in config:
+            forget_sizes(one)
+    elif isinstance(config, dict):
+        if "class_name" in config:
+            config.pop("build_config", None)
+        for key, value in config.items():
+            if key.endswith("_initializer") and is_array(value):
                 config[key] = keras.initializers.serialize(keras.initializers.Zeros())
+            else:
+                forget_sizes(value)
+
+
+def is_array(initializer: Any) -> bool:
+    """Say whether the config of an initializer holds an array, which fits to no other size."""
+    if not isinstance(initializer, dict) or initializer.get("class_name") != "Constant":
+        return False
+    return not isinstance(initializer["config"]["value"], int | float)
 
 
 def get(config: Any, path: Path) -> Any:

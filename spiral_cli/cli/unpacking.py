@@ -24,15 +24,15 @@ def unpack(file: Path, target: Path, force: bool, plugins: Sequence[str], output
     """
     if target.suffix != ".keras":
         raise UsageError(f"--output {target}: Keras loads models only from files that end in .keras; name it so")
+    packed = read_packed(file)  # first: of a wrong file, the name it would have is beside the point
     if target.exists() and not force:
         raise UsageError(f"{target} is there already and not replaced; give another --output, or --force")
-    packed = read_packed(file)
     with working(output):
         load_plugins(plugins, Path.cwd())
         from spiral_cli.packed.model_file import unpack_model
-        from spiral_cli.training.saving import save_model
+        from spiral_cli.training.saving import save_compressed
 
-        save_model(unpack_model(packed, str(file)), target)
+        save_compressed(unpack_model(packed, str(file)), target)
     weights = sum(array.size for array in packed.arrays.values())
     nonzero = sum(int(np.count_nonzero(array)) for array in packed.arrays.values())
     sizes = file.stat().st_size, target.stat().st_size

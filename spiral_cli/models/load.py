@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,14 @@ from spiral_cli.builder import resolve
 from spiral_cli.errors import MissingError, UsageError
 from spiral_cli.models.names import fresh_names
 from spiral_cli.models.precision import in_float32
+
+SAVE_AGAIN = "save the model again by model.save('model.keras') in Keras 3"
+# What Keras says, by where it meets a class or function that is not registered.
+UNKNOWN = re.compile(
+    r"Could not locate \w+ '([^']+)'|Cannot deserialize object of type `([^`]+)`|"
+    r"Could not interpret [\w ]+: \{'module': [^,]+, 'class_name': '([^']+)'"
+)
+OWN_CLASSES = "let get_config of its own classes return all that their __init__ takes"
 
 
 def load_model(path: str | Path) -> keras.Model:
@@ -42,6 +51,26 @@ def load_model(path: str | Path) -> keras.Model:
     return in_float32(model)
 
 
+def refuse_unloadable(model: keras.Model, whose: str) -> None:
+    """Check, by its description alone, that a model that code has built can be loaded again once it is stored.
+
+    Args:
+        model: the model.
+        whose: what messages call it.
+
+    Raises:
+        UsageError: it needs a class that is not known, or code that safe mode refuses to run.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a lambda, which is refused here
+            description = json.dumps(keras.saving.serialize_keras_object(model))
+        keras.saving.deserialize_keras_object(json.loads(description), safe_mode=True)
+    except Exception as error:  # whatever a class of any origin makes of its description
+        reason = explain(error, otherwise=OWN_CLASSES)
+        raise UsageError(f"{whose} '{model.name}' could not be loaded again once it is stored: {reason}") from error
+
+
 def compiled_loss(path: str | Path) -> str | None:
     """Return the name of the loss a `.keras` file was compiled with, or None where it says nothing."""
     with zipfile.ZipFile(path) as archive:
@@ -54,8 +83,14 @@ def compiled_loss(path: str | Path) -> str | None:
     return None if loss is None else str(loss)
 
 
-def explain(error: Exception, plugins: str = "in plugins") -> str:
-    """Return in one sentence why Keras could not load a model, and what to do; ``plugins``: where modules are named."""
+def explain(error: Exception, plugins: str = "in plugins", otherwise: str = SAVE_AGAIN) -> str:
+    """Return in one sentence why Keras could not build a model, and what to do.
+
+    Args:
+        error: what Keras has raised.
+        plugins: where modules are named.
+        otherwise: what to do where nothing better is known.
+    """
     said = str(error)
     # Of a Lambda around a named function Keras says only that it does not know the function.
     if "'class_name': 'Lambda'" in said or ("Lambda" in said and "safe_mode" in said):
@@ -63,13 +98,20 @@ def explain(error: Exception, plugins: str = "in plugins") -> str:
             "it holds a Lambda layer, whose code Keras' safe mode does not run; write it as a "
             f"layer class under @keras.saving.register_keras_serializable() and name its module {plugins}"
         )
-    if unknown := re.search(r"Could not locate \w+ '([^']+)'", said):
+    # The second is what Keras says of one that it has stored as a layer's activation.
+    if "Python lambda" in said or re.search(r"Could not interpret [\w ]+: \{'value':", said):
         return (
-            f"it needs '{unknown[1]}', which is not known; put it under "
+            "it holds a lambda, whose code Keras' safe mode does not run; write it as a named function under "
             f"@keras.saving.register_keras_serializable() in a module and name the module {plugins}"
         )
-    first = said.strip().partition("\n")[0]
-    return f"{type(error).__name__}: {first}; save the model again by model.save('model.keras') in Keras 3"
+    if unknown := UNKNOWN.search(said):
+        return (
+            f"it needs '{unknown[unknown.lastindex or 0]}', which is not known; put it under "
+            f"@keras.saving.register_keras_serializable() in a module and name the module {plugins}"
+        )
+    innermost = said.rpartition("Exception encountered: ")[2]  # Keras puts each error into that of what holds it
+    first = innermost.strip().partition("\n")[0].rstrip(".")
+    return f"{type(error).__name__}: {first}; {otherwise}"
 
 
 def build_from(builder: str, arguments: tuple[Any, ...]) -> keras.Model:

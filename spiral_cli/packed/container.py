@@ -88,7 +88,9 @@ def from_bytes(content: bytes, name: str) -> Packed:
     """
     start, stated, body = content[:START], content[START : START + DIGEST_BYTES], content[START + DIGEST_BYTES :]
     if not start.startswith(MAGIC):
-        raise MissingError(f"{name} is no packed file: it does not begin with {MAGIC.decode()}")
+        raise MissingError(
+            f"{name} is no packed file: it does not begin with {MAGIC.decode()}; name one that the export packed wrote"
+        )
     if digest(start, body) != stated:
         raise MissingError(f"{name} is damaged or cut short: its content does not match its checksum; copy it again")
     if start[-1] != VERSION:

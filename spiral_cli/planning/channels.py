@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import keras
 
-from spiral_cli.channel_cut import narrowed
+from spiral_cli.channel_cut import left_of, narrowed
+from spiral_cli.channel_turn import out_of_reach
+from spiral_cli.guard import Attempt
 from spiral_cli.pruning.scoring import needs
 from spiral_cli.student import Workbench
 from spiral_cli.training.control import Control
@@ -15,8 +17,10 @@ from spiral_cli.training.control import Control
 WITHOUT_EVIDENCE = "l2"
 
 
-def models_of_rounds(bench: Workbench, densities: Sequence[float], control: Control) -> Iterator[keras.Model]:
-    """Yield the student after each round, as a plain smaller model.
+def models_of_rounds(
+    bench: Workbench, densities: Sequence[float], control: Control
+) -> Iterator[tuple[keras.Model, str | None]]:
+    """Yield the student after each round, as a plain smaller model, and what a run says if it misses its target.
 
     A criterion that looks at gradients or activations is replaced by the groups' norms: what may be
     left is the same, which channels leave is not.
@@ -35,6 +39,6 @@ def models_of_rounds(bench: Workbench, densities: Sequence[float], control: Cont
         bench = replace(bench, recipe=bench.recipe.model_copy(update={"prune": prune}), collect=None)
     for number, density in enumerate(densities, 1):
         control.check()
-        model, _ = narrowed(bench, density, (bench.recipe.seed, 2, number, 1), control.together)
+        model, measured = narrowed(bench, density, (bench.recipe.seed, 2, number, 1), control.together)
         bench = bench.on(model)
-        yield model
+        yield model, out_of_reach(prune, Attempt(number, 1, density), {**left_of(bench), **measured})

@@ -13,7 +13,7 @@ import keras
 from spiral_cli.compress import build_task
 from spiral_cli.data.preprocessing import one_of
 from spiral_cli.evaluate import Evaluator
-from spiral_cli.fitting import fit_student, is_copy, measured, other_sparsity, refuse_unknown_monitor
+from spiral_cli.fitting import fit_student, is_copy, measured, other_sparsity, refuse_own_code, refuse_unknown_monitor
 from spiral_cli.flops import calls, total_flops
 from spiral_cli.lessons import footprint
 from spiral_cli.models.load import load_model
@@ -60,6 +60,7 @@ def plan(recipe: Recipe, run: RunFolder, *, control: Control, trial: bool = True
     teacher, trained = teacher_of(recipe, task, run)
     student = teacher if is_copy(recipe) else task.build_model(recipe.student)
     fit = fit_student(recipe, task, teacher, student)
+    refuse_own_code(recipe, teacher, student)
     shapes = one_of(task.dataset.validation.x, task.preprocessing)
     densities = [1.0 - sparsity for sparsity in sparsities(recipe.prune.schedule)]
     rows = task.views * len(task.dataset.train.y)
@@ -67,11 +68,14 @@ def plan(recipe: Recipe, run: RunFolder, *, control: Control, trial: bool = True
     channels, packed = recipe.prune.granularity == "channel", recipe.export.packed
     values = packed.bits if packed.values == "shared" else 8 * FLOAT32
     students: list[keras.Model] = []
+    missed: list[str] = []
     seconds = None
     with tempfile.TemporaryDirectory(prefix="spiral-plan-") as folder:
         bench = lay_out_aside(recipe, task, teacher, Path(folder)) if channels or trial else None
         if bench is not None and channels:
-            students = [student, *models_of_rounds(bench, densities, control)]
+            made = list(models_of_rounds(bench, densities, control))
+            students = [student, *(model for model, _ in made)]
+            missed = [sentence for _, sentence in made if sentence is not None]
             rounds = course_of_models(recipe.prune, students, values, shapes)
         else:
             rounds = course_of_masks(recipe.prune, student, fit.prunable, values, shapes)
@@ -86,7 +90,7 @@ def plan(recipe: Recipe, run: RunFolder, *, control: Control, trial: bool = True
         "targets": {**asdict(kept), "feature_bytes": features(task, teacher, student, rows)},
         "seconds": None if seconds is None else {**asdict(seconds), "total": seconds.total},
         "uncounted": uncounted,
-        "notes": notes(recipe, fit.sparsity, uncounted),
+        "notes": notes(recipe, fit.sparsity, missed, uncounted),
     }
 
 
@@ -141,12 +145,13 @@ def rows_of(rounds: Sequence[Left], seconds: Estimate | None) -> list[dict[str, 
     return [{**asdict(one), "density": one.density, "seconds": took} for one, took in zip(rounds, each, strict=True)]
 
 
-def notes(recipe: Recipe, ends_at: float, uncounted: Sequence[str]) -> list[str]:
-    """Return sentences without which the numbers would mislead."""
+def notes(recipe: Recipe, ends_at: float, missed: Sequence[str], uncounted: Sequence[str]) -> list[str]:
+    """Return sentences without which the numbers would mislead; of the targets ``missed`` the last stands for all."""
     channels = recipe.prune.granularity == "channel"
     found = [] if channels else ["zeros alone leave a dense runtime's FLOPs, and its latency, as they are"]
     if sentence := other_sparsity(recipe.prune, ends_at):
         found.append(sentence)
+    found += missed[-1:]
     if uncounted:
         found.append(f"FLOPs without those of {', '.join(uncounted)}, which could not be counted")
     if recipe.distribution != "none":

@@ -64,7 +64,7 @@ def read_file(path: Path) -> bytes:
         with open(path, "rb") as file:
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise UsageError(f"there is no recipe {path}; name one that exists, or run `spiral new`: {STARTER}") from None
+        raise UsageError(f"there is no recipe {path}; name one that exists; {STARTER}") from None
     except IsADirectoryError:
         raise UsageError(f"{path} is a folder; name the recipe file in it") from None
     except (OSError, ValueError) as error:

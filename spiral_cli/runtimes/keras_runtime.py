@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from spiral_cli.flops import total_flops
 from spiral_cli.models.flat import flat
 from spiral_cli.models.load import load_model
 from spiral_cli.registry import runtimes
@@ -16,7 +17,7 @@ from spiral_cli.runtimes.session import Arrays, Input, Session
 from spiral_cli.runtimes.tensorflow_threads import use_threads
 
 
-@runtimes.register("keras", opens=".keras")
+@runtimes.register("keras", opens=".keras", classes=True)
 def open_keras(path: Path, threads: int) -> Session:
     """Keras on TensorFlow, the model's call compiled to a graph."""
     used = use_threads(threads)
@@ -32,4 +33,11 @@ def session(model: keras.Model, threads: int) -> Session:
 
     inputs = tuple(Input(tuple(one.shape[1:]), one.dtype) for one in getattr(model, "inputs", None) or ())
     runtime = f"keras {keras.__version__}, tensorflow {tf.__version__}"
-    return Session(runtime, threads, run, lambda: [weight.numpy() for weight in model.weights], inputs)
+    return Session(
+        runtime,
+        threads,
+        run,
+        lambda: [weight.numpy() for weight in model.weights],
+        inputs,
+        flops=lambda shapes: total_flops(model, shapes),
+    )

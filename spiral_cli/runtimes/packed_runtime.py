@@ -12,7 +12,7 @@ from spiral_cli.runtimes.session import Session
 from spiral_cli.runtimes.tensorflow_threads import use_threads
 
 
-@runtimes.register("packed", opens=".spiral")
+@runtimes.register("packed", opens=".spiral", classes=True)
 def open_packed(path: Path, threads: int) -> Session:
     """A packed file, unpacked into memory and run by Keras on TensorFlow."""
     used = use_threads(threads)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from spiral_cli.errors import MissingError, SpiralError, UsageError
-from spiral_cli.registry import runtimes
+from spiral_cli.registry import Part, runtimes
 
 FOLDER = "folder"
 Arrays = tuple[np.ndarray, ...]
@@ -37,6 +37,7 @@ class Session:
         weights: what the file holds as constants, as floats; None where that cannot be read.
         inputs: what `run` takes, in the model's order; none where the file does not say.
         prepare: sets inputs and returns what computes with them, where the runtime tells the two apart.
+        flops: shapes of inputs without the batch to the operations of one example; None where the file does not tell.
     """
 
     runtime: str
@@ -45,6 +46,7 @@ class Session:
     weights: Callable[[], list[np.ndarray]] | None = None
     inputs: tuple[Input, ...] = ()
     prepare: Callable[[Sequence[np.ndarray]], Callable[[], object]] | None = None
+    flops: Callable[[Sequence[tuple[int, ...]]], int] | None = None
 
     def ready(self, inputs: Sequence[np.ndarray]) -> Callable[[], object]:
         """Return what computes with ``inputs`` once: what is timed, until other inputs come.
@@ -67,16 +69,28 @@ def open_model(path: Path, threads: int) -> Session:
     """
     if not path.exists():
         raise MissingError(f"there is no {path}; name a file that exists")
-    kind = FOLDER if path.is_dir() else path.suffix
-    by_kind = {part.facts["opens"]: name for name, part in runtimes.parts().items()}
-    if kind not in by_kind:
-        raise UsageError(f"no runtime opens {path}; allowed: {', '.join(by_kind)}")
+    part = runtime_of(path)
+    if part is None:
+        allowed = ", ".join({one.facts["opens"]: None for one in runtimes.parts().values()})
+        raise UsageError(f"no runtime opens {path}; allowed: {allowed}")
     try:
-        return runtimes.get(by_kind[kind])(path, threads)
+        return runtimes.get(part.name)(path, threads)
     except SpiralError:
         raise
     except Exception as error:  # each runtime has its own
-        raise MissingError(f"{path} cannot be opened by {by_kind[kind]} ({first_line(error)})") from error
+        raise MissingError(f"{path} cannot be opened by {part.name} ({first_line(error)})") from error
+
+
+def runtime_of(path: Path) -> Part | None:
+    """Return what is known of the runtime that opens a file, or a SavedModel's folder, by its name, or None."""
+    kind = FOLDER if path.is_dir() else path.suffix
+    return {part.facts["opens"]: part for part in runtimes.parts().values()}.get(kind)
+
+
+def own_code(path: Path) -> bool:
+    """Say whether opening a file may take code of a person's own: its model's classes, or the runtime itself."""
+    part = runtime_of(path)
+    return part is None or part.facts.get("classes", False) or part not in runtimes.built_in().values()
 
 
 def first_line(error: Exception) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
+import numpy as np
 from keras import Input, layers, ops
 from kinds import KINDS, around, ended, image, kind
 
@@ -141,6 +143,33 @@ def time_distributed_normalised() -> Any:
         layers.TimeDistributed(layers.RMSNormalization(epsilon=0.2)),
         layers.TimeDistributed(layers.LayerNormalization()),
         layers.Dense(5),
+    )
+
+
+@kind
+def time_distributed_both_ways() -> Any:
+    """A wrapper in a wrapper: both were built with the size that comes in."""
+    return around(
+        (3, 5, 4),
+        layers.TimeDistributed(layers.Dense(8)),
+        layers.TimeDistributed(layers.Bidirectional(layers.LSTM(6, return_sequences=True))),
+        layers.TimeDistributed(layers.Bidirectional(layers.GRU(5))),
+        layers.Dense(7),
+    )
+
+
+def of_an_array(*shape: int) -> Any:
+    """Return an initializer whose values are those of an array, as pretrained weights are given."""
+    return keras.initializers.Constant(np.linspace(-1.0, 1.0, math.prod(shape), dtype=np.float32).reshape(shape))
+
+
+@kind
+def wrapped_layers_of_arrays() -> Any:
+    return around(
+        (3, 5, 4),
+        layers.TimeDistributed(layers.Dense(8, kernel_initializer=of_an_array(4, 8))),
+        layers.TimeDistributed(layers.Bidirectional(layers.LSTM(6, kernel_initializer=of_an_array(8, 24)))),
+        layers.Bidirectional(layers.LSTM(5, recurrent_initializer=of_an_array(5, 20))),
     )
 
 

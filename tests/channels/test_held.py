@@ -185,6 +185,54 @@ def test_nothing_that_may_leave_is_an_error_with_reasons() -> None:
         find_channels(keras.Model(inputs, layers.Dense(3)(inputs)))
 
 
+class Unregistered(keras.regularizers.Regularizer):
+    """A regularizer that Keras does not find by the name it is saved under."""
+
+    def __call__(self, x: Any) -> Any:
+        return 0.1 * ops.sum(x)
+
+    def get_config(self) -> dict[str, Any]:
+        return {}
+
+
+class Forgetful(layers.Layer):
+    """A layer whose config lacks what its __init__ takes."""
+
+    def __init__(self, factor: float, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.factor = factor
+
+    def call(self, inputs: Any) -> Any:
+        return inputs * self.factor
+
+    def get_config(self) -> dict[str, Any]:
+        return {"name": self.name}
+
+
+def beside_a_lambda() -> Any:
+    return keras.Sequential([layers.Dense(6), layers.Lambda(lambda x: 2 * x)])
+
+
+@pytest.mark.filterwarnings("ignore:The object being serialized includes a `lambda`")
+@pytest.mark.parametrize(
+    ("middle", "said"),
+    [
+        (lambda: layers.Lambda(lambda x: 2 * x), "holds a Lambda layer"),
+        (beside_a_lambda, "holds a Lambda layer"),
+        (lambda: layers.Activation(lambda x: 2 * x), "holds a lambda"),
+        (lambda: layers.Dense(6, activation=lambda x: 2 * x), "holds a lambda"),
+        (lambda: layers.Dense(6, kernel_regularizer=Unregistered()), "needs 'Unregistered', which is not known"),
+        (lambda: Forgetful(2.0), "missing 1 required positional argument: 'factor'; let get_config"),
+    ],
+    ids=["layer", "nested layer", "activation", "activation of a layer", "regularizer", "config"],
+)
+def test_a_model_that_keras_cannot_build_again_is_refused_with_the_reason(middle: Any, said: str) -> None:
+    model = keras.Sequential([Input((4,)), layers.Dense(8), middle(), layers.Dense(5), layers.Dense(3)])
+    channels = find_channels(model)
+    with pytest.raises(UsageError, match=rf"no channel of model '{model.name}' can leave: .*{said}"):
+        remove(model, channels, np.ones(channels.count, bool))
+
+
 def test_frozen_layers_stay_whole_but_their_normalisation_follows() -> None:
     inputs = Input((6, 6, 2))
     x = layers.Conv2D(8, 3, name="free")(inputs)

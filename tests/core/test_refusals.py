@@ -7,8 +7,13 @@ import numpy as np
 import pytest
 from small_runs import Y_TEST, Y, assert_sound, fitted, layers, run, small, write_data, write_recipe
 
+from spiral_cli import fitting
 from spiral_cli.errors import DivergedError, UsageError
 from spiral_cli.events import Event
+from spiral_cli.planning.plan import plan
+from spiral_cli.recipe import load_recipe
+from spiral_cli.run import RunFolder
+from spiral_cli.training.control import Control
 
 
 def test_a_teacher_that_guesses_is_refused_with_what_would_help(folder):
@@ -95,6 +100,79 @@ def test_a_student_that_does_not_fit_is_refused_before_the_teacher_trains(folder
     small(width=4).save(folder / "other.keras")
     with pytest.raises(UsageError, match="has 4 outputs, the data 3 classes"):
         run(write_recipe(folder, student={"path": "other.keras"}), listen=heard.append)
+    assert heard == []
+
+
+OWN = """
+from functools import partial
+
+import keras
+from keras import layers
+
+
+class Cut(keras.regularizers.Regularizer):
+    def __call__(self, x):
+        return 0.1 * keras.ops.sum(x)
+
+    def get_config(self):
+        return {}
+
+
+MIDDLE = {
+    "layer": lambda: layers.Lambda(lambda x: 2 * x),
+    "nested": lambda: keras.Sequential([layers.Dense(8), layers.Lambda(lambda x: 2 * x)]),
+    "activation": lambda: layers.Activation(lambda x: 2 * x),
+    "regularizer": lambda: layers.Dense(8, kernel_regularizer=Cut()),
+}
+
+
+def built(middle):
+    inputs = keras.Input((8, 8, 1))
+    x = middle()(layers.Dense(16, activation="relu")(layers.Flatten()(inputs)))
+    return keras.Model(inputs, layers.Dense(3)(layers.Dense(9)(x)))
+
+
+layer, nested, activation, regularizer = (partial(built, middle) for middle in MIDDLE.values())
+"""
+
+
+@pytest.mark.parametrize("granularity", ["channel", "unstructured"])
+@pytest.mark.parametrize(
+    ("builder", "said"),
+    [
+        ("layer", "holds a Lambda layer, whose code Keras' safe mode does not run"),
+        ("nested", "holds a Lambda layer"),
+        ("activation", "holds a lambda, whose code .* as a named function"),
+        ("regularizer", "needs 'Cut', which is not known; put it under"),
+    ],
+)
+def test_a_model_that_could_not_be_loaded_again_is_refused_before_it_trains(folder, builder, said, granularity):
+    (folder / "own_code.py").write_text(OWN)
+    recipe = write_recipe(
+        folder, teacher={"builder": f"own_code:{builder}", "epochs": 1}, prune={"granularity": granularity}
+    )
+    heard: list[Event] = []
+    with pytest.raises(UsageError, match=rf"the teacher .* could not be loaded again once it is stored: it {said}"):
+        run(recipe, listen=heard.append)
+    assert heard == [], "the teacher trained first"
+    with pytest.raises(UsageError, match=said):
+        plan(load_recipe(recipe), RunFolder(folder / "run"), control=Control(), trial=False)
+
+
+def test_a_student_of_own_code_is_looked_at_too(folder):
+    (folder / "own_code.py").write_text(OWN)
+    with pytest.raises(UsageError, match=r"the student .* could not be loaded again"):
+        run(write_recipe(folder, student={"builder": "own_code:layer"}))
+
+
+def test_what_cannot_be_made_smaller_is_known_before_the_teacher_trains(folder, monkeypatch):
+    def refuse(*_):
+        raise UsageError("it cannot be made smaller")
+
+    monkeypatch.setattr(fitting, "remove", refuse)
+    heard: list[Event] = []
+    with pytest.raises(UsageError, match="cannot be made smaller"):
+        run(write_recipe(folder, prune={"granularity": "channel"}), listen=heard.append)
     assert heard == []
 
 

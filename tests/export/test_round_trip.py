@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from small_nets import NETS, answers, inputs, pruned
 
-from spiral_cli.export.keras_file import deflate
 from spiral_cli.export.litert_converter import write_litert
 from spiral_cli.export.onnx_file import write_onnx
 from spiral_cli.export.saved_model import write_saved_model
@@ -17,6 +16,7 @@ from spiral_cli.export.serving import Serving
 from spiral_cli.export.zeros import zeros_kept
 from spiral_cli.pruning.prunable import find_prunable
 from spiral_cli.runtimes.session import open_model
+from spiral_cli.training.saving import deflate
 
 SAMPLES = 64
 

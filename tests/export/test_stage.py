@@ -19,13 +19,13 @@ from spiral_cli.cli.output import Output
 from spiral_cli.errors import InterruptedRun, MissingError
 from spiral_cli.evaluate import bytes_on_disk
 from spiral_cli.events import Notice, silent
-from spiral_cli.export.keras_file import deflate
 from spiral_cli.export_run import export_run
 from spiral_cli.prepare import finished_report, refuse_unfinished
 from spiral_cli.recipe import load_recipe
 from spiral_cli.registry import exporters
 from spiral_cli.run import Ledger, RunFolder
 from spiral_cli.training.control import Control
+from spiral_cli.training.saving import deflate
 
 KINDS = ["keras", "litert", "onnx"]
 

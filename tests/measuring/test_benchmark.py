@@ -24,6 +24,7 @@ from spiral_cli.benchmark.run import benchmark
 from spiral_cli.benchmark.turns import Taken, figures, speedup, speedups, take_turns
 from spiral_cli.console.benchmark import benchmark_text
 from spiral_cli.errors import InterruptedRun, MissingError, UsageError
+from spiral_cli.packed.model_file import write_packed
 from spiral_cli.run import RunFolder
 from spiral_cli.training.control import Control
 
@@ -110,6 +111,22 @@ def test_a_file_that_cannot_be_opened_is_told_of_and_the_others_are_measured(mea
     text = benchmark_text(measured, 80)
     assert "broken.tflite: not measured" in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_what_plugins_import_counts_where_it_is_needed_alone(files, measured, tmp_path):
+    (tmp_path / "with_keras.py").write_text("import keras, tensorflow\n")
+    settings = Settings(modules=("with_keras",), folder=tmp_path)
+    for name in ("tiny.keras", "tiny.tflite"):
+        with Contender(Entry(name, files[name]), settings) as contender:
+            contender.ask("warm_up", 4)
+            found = contender.ask("memory")["memory_bytes"]
+        assert found == pytest.approx(named(measured, name)["memory_bytes"], rel=0.3)
+
+
+def test_a_packed_file_has_the_operations_of_its_model(files, tmp_path):
+    write_packed(tmp_path / "tiny.spiral", keras.models.load_model(files["tiny.keras"]))
+    [row] = benchmark([tmp_path / "tiny.spiral"], Asked(batch=1, rounds=1), Control())["contenders"]
+    assert row["status"] == "ok" and row["flops"] == 2 * 27 * 16
 
 
 def test_a_process_that_ends_is_a_failure_of_its_file_alone(files):
@@ -222,7 +239,7 @@ def test_a_run_is_measured_with_its_exports_beside_the_teacher_s(tmp_path):
     for kind in ("litert", "litert_int8", "onnx"):
         assert rows[kind]["beside"] == f"teacher as {kind.partition('_')[0]}"
         assert rows[kind]["flops"] == rows["student"]["flops"]
-    assert rows["packed"]["beside"] == "teacher"
+    assert rows["packed"]["beside"] == "teacher" and rows["packed"]["flops"] == rows["student"]["flops"]
     assert rows["teacher as litert"]["parameters"] == rows["litert"]["parameters"] > rows["litert"]["nonzero"]
     assert not list(folder.root.glob("**/teacher*.tflite"))  # made for the measurement alone
 

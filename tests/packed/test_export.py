@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import keras
@@ -84,6 +85,9 @@ def test_unpack_gives_the_stored_weights_every_time_and_keras_alone_loads_them(f
     for ours, array in zip(first.variables, packed.arrays.values(), strict=True):
         assert ours.numpy().tobytes() == array.tobytes()
 
+    with zipfile.ZipFile(tmp_path / "model.keras") as archive:
+        assert {member.compress_type for member in archive.infolist()} == {zipfile.ZIP_DEFLATED}
+
     refused = spiral(tmp_path, "unpack", file, "-o", "model.keras")
     assert refused.returncode == 2
     assert "model.keras is there already" in refused.stderr
@@ -120,6 +124,16 @@ def test_unpack_of_another_file_says_so(tmp_path, content, said):
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "it.keras").exists()
+    (tmp_path / "it.keras").write_bytes(b"of something else")
+    assert said in spiral(tmp_path, "unpack", "it.spiral").stderr
+    assert (tmp_path / "it.keras").read_bytes() == b"of something else"
+
+
+def test_unpack_of_what_is_unpacked_already_says_so(tmp_path):
+    (tmp_path / "student.keras").write_bytes(b"PK\x03\x04 a zip file")
+    done = spiral(tmp_path, "unpack", "student.keras")
+    assert done.returncode == 4
+    assert "student.keras is no packed file" in done.stderr and "there already" not in done.stderr
 
 
 def test_unpack_names_what_it_cannot_use(tmp_path):

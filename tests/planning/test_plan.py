@@ -17,7 +17,7 @@ from small_runs import fitted, run, small, write_data, write_recipe
 from spiral_cli.compress import train_teacher
 from spiral_cli.console.plan import plan_text
 from spiral_cli.errors import InterruptedRun
-from spiral_cli.events import silent
+from spiral_cli.events import Notice, silent
 from spiral_cli.flops import total_flops
 from spiral_cli.lessons import footprint
 from spiral_cli.planning.plan import plan
@@ -74,6 +74,24 @@ def test_a_run_has_left_what_was_planned(name, tmp_path):
     skipped = [one["nonzero_flops"] for one in planned["rounds"]]
     assert skipped == sorted(skipped, reverse=True) and skipped[0] == dense["flops"]
     assert planned["teacher"]["trained"]
+
+
+def test_a_target_out_of_reach_is_said_as_the_run_says_it(tmp_path):
+    write_data(tmp_path)
+    recipe = write_recipe(
+        tmp_path,
+        teacher={"model": "mlp", "epochs": 1},
+        prune={"granularity": "channel", "schedule": [0.2, 0.6], "round_to": 512},
+        train={"epochs": 1},
+        guard={"max_drop": 1.0},
+    )
+    planned = plan(load_recipe(recipe), RunFolder(tmp_path / "run"), control=Control(), trial=False)
+    assert planned["rounds"][-1]["sparsity"] == 0.0
+    [note] = [note for note in planned["notes"] if "aims at" in note]
+    assert note.startswith("round 2 aims at 0.4 of the channels and leaves 1: prune.round_to")
+    told = []
+    run(recipe, listen=lambda event: told.append(event.text) if isinstance(event, Notice) else None)
+    assert note in told
 
 
 def kept_in(student: Path) -> int:

@@ -297,8 +297,9 @@ def test_a_path_that_cannot_be_read_is_a_usage_error(tmp_path: Path, path: str) 
 
 
 def test_a_missing_recipe_names_spiral_new(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"there is no recipe .*none\.yaml.*spiral new"):
+    with pytest.raises(UsageError, match=r"there is no recipe .*none\.yaml.*spiral new") as caught:
         load_recipe(tmp_path / "none.yaml")
+    assert str(caught.value).count("spiral new") == 1
 
 
 def test_words_of_yaml_1_1_stay_class_names(load: Load) -> None:
