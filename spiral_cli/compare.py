@@ -14,7 +14,7 @@ from spiral_cli.guard import drop, monitor_mode
 from spiral_cli.models.load import load_model
 from spiral_cli.pruning.prunable import find_prunable
 from spiral_cli.recipe import Recipe
-from spiral_cli.run import RunFolder
+from spiral_cli.run import Ledger, RunFolder
 from spiral_cli.tasks.task import Task
 from spiral_cli.training.device import use_device
 
@@ -23,9 +23,10 @@ def compare(recipe: Recipe, student: Path, teacher: Path | None) -> dict[str, An
     """Measure a student, and its teacher where there is one, on the recipe's test part.
 
     Returns:
-        ``{"monitor", "student": {...}, "teacher": {...} | None, "drop": x | None}`` where each model
+        ``{"monitor", "student": {...}, "teacher": {...} | None, "drop": x | None, "other_data"}`` where each model
         has ``path``, ``metrics`` by split, ``parameters``, ``nonzero``, ``sparsity``, ``density``,
-        ``bytes``, ``gzip_bytes`` and ``layers``. ``drop`` is on test, positive is worse.
+        ``bytes``, ``gzip_bytes`` and ``layers``. ``drop`` is on test, positive is worse. ``other_data``
+        says whether the run of the teacher was with other data than these.
 
     Raises:
         MissingError: a file or the data are missing.
@@ -42,7 +43,9 @@ def compare(recipe: Recipe, student: Path, teacher: Path | None) -> dict[str, An
     if theirs is not None:
         mode = monitor_mode(guard.monitor, guard.mode)
         lost = drop(theirs["metrics"]["test"][guard.monitor], ours["metrics"]["test"][guard.monitor], mode)
-    return {"monitor": guard.monitor, "student": ours, "teacher": theirs, "drop": lost}
+    known = None if teacher is None else Ledger(RunFolder(teacher.parent)).find("teacher")
+    other = known is not None and known["data"] != task.dataset.fingerprint()
+    return {"monitor": guard.monitor, "student": ours, "teacher": theirs, "drop": lost, "other_data": other}
 
 
 def prunable_size(recipe: Recipe, path: Path) -> int:

@@ -101,4 +101,6 @@ def comparison_text(comparison: Mapping[str, Any]) -> str:
     parts = [aligned(lines, frozenset({1, 2})), aligned(layers, frozenset({2, 3, 4}))]
     if comparison["drop"] is not None:
         parts.insert(1, f"drop of test {comparison['monitor']}: {drop_text(comparison['drop'])}")
+    if comparison["other_data"]:
+        parts.insert(0, "note: these are not the data of the run: something of them is new, gone or changed")
     return "\n\n".join(parts)

@@ -68,9 +68,6 @@ def load_boxes(settings: Data, seed: int) -> Dataset:
         MissingError: the data are missing or cannot be used, or nothing of a part is left.
         UsageError: the recipe asks for what the data cannot give.
     """
-    if settings.builder is not None:
-        raise UsageError("data.builder: boxes come from files; use data.format coco, voc or yolo")
-    refuse_unused(settings)
     raw = read_raw(settings)
     classes, order = named(raw, settings.classes)
     found = {part: Found() for part in raw.parts()}
@@ -108,17 +105,6 @@ def load_boxes(settings: Data, seed: int) -> Dataset:
     notes += repeats({part: [marks[row] for row in np.asarray(one.x)] for part, one in parts.items()})
     refuse_no_boxes(splits, f"what was found as {settings.format}: {'; '.join((*raw.notes, *notes))}")
     return Dataset(**splits, labels="boxes", preprocessing=told, notes=(*raw.notes, *notes, *unseen(splits, classes)))
-
-
-def refuse_unused(settings: Data) -> None:
-    """Refuse keys that are about one class an image.
-
-    Raises:
-        UsageError: one of them is there.
-    """
-    for key, default in (("labels", "auto"), ("class_weights", None)):
-        if getattr(settings, key) != default:
-            raise UsageError(f"data.{key}: is of no use for boxes; leave it out")
 
 
 def named(raw: Raw, wanted: Sequence[str] | None) -> tuple[tuple[str, ...], np.ndarray]:

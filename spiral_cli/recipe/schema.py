@@ -293,8 +293,14 @@ class Recipe(Section):
         yield from repeated("plugins", self.plugins)
 
     def other_kinds(self, facts: Mapping[str, Any]) -> Iterator[Finding]:
-        """Yield the format, the models and the augmentations that are for other data than the task's."""
+        """Yield the format, the models, the augmentations and the keys that are for other data than the task's."""
         kind = facts.get("data")
+        for key in facts.get("unused", ()):
+            if getattr(self.data, key) != Data.model_fields[key].default:
+                yield (
+                    ("data", key),
+                    f"received {getattr(self.data, key)!r}; {self.task} has no use for it: leave it out",
+                )
         for keys, parts, fact in (
             (("data", "format"), registry.datasets, "gives"),
             (("teacher", "model"), registry.models, "takes"),

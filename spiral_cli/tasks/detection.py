@@ -40,6 +40,7 @@ TRUTH, TEACHER, STUDENT = "#ffffff", "#3b82f6", "#f59e0b"
 @registry.tasks.register(
     "detection",
     data="boxes",
+    unused=("labels", "class_weights", "builder"),
     augments=("flip", "flip_vertical", "crop", "translate", "zoom", "contrast", "brightness"),  # see `box_views`
     class_metric="AP50",
     metrics=("ap50", "map", "loss"),

@@ -29,7 +29,13 @@ from spiral_cli.tasks.transcription_head import TranscriptionHead, Transcripts, 
 USELESS = 0.95  # of all characters wrong
 
 
-@registry.tasks.register("speech_recognition", data="speech", metrics=("wer", "cer"), sequences=True)
+@registry.tasks.register(
+    "speech_recognition",
+    data="speech",
+    metrics=("wer", "cer"),
+    sequences=True,
+    unused=("labels", "class_weights", "classes"),
+)
 class SpeechRecognition(PlainTask):
     """Write down what is said."""
 

@@ -34,7 +34,13 @@ LEAST_BLEU = 0.1  # of a teacher
 
 
 @registry.tasks.register(
-    "translation", data="pairs", loss="crossentropy", metrics=("bleu", "chrf"), sequences=True, lower=False
+    "translation",
+    data="pairs",
+    loss="crossentropy",
+    metrics=("bleu", "chrf"),
+    sequences=True,
+    unused=("labels", "class_weights", "classes"),
+    lower=False,
 )
 class Translation(PlainTask):
     """Say in one language what a sentence says in another."""

@@ -643,12 +643,6 @@ def test_what_takes_too_much_memory_stays_on_disk_and_is_the_same_set(tmp_path):
     assert held.fingerprint() == unread.fingerprint() != load("voc", tmp_path, image_size=[20, 30]).fingerprint()
 
 
-def test_keys_of_classification_are_refused(tmp_path):
-    write_voc(tmp_path, {"train": TRAIN, "val": VALIDATION}, SIZE)
-    with pytest.raises(UsageError, match=r"data\.class_weights: is of no use for boxes"):
-        load("voc", tmp_path, class_weights="balanced")
-
-
 # However a file is broken, the set is read or refused: nothing else comes out.
 
 

@@ -408,6 +408,23 @@ def test_a_point_may_be_lost_of_what_is_measured(load: Load, task: str, more: st
     assert (recipe.guard.max_drop, recipe.export.max_drop) == drops
 
 
+@pytest.mark.parametrize(
+    ("task", "source", "key"),
+    [
+        ("detection", "format: voc", "labels: sparse"),
+        ("detection", "format: voc", "class_weights: balanced"),
+        ("detection", None, "builder: 'boxes:load'"),
+        ("translation", "format: parallel_text", "class_weights: balanced"),
+        ("speech_recognition", "format: speech_manifest", "classes: [a, b]"),
+    ],
+)
+def test_a_key_that_a_task_has_no_use_for_is_refused(load: Load, task: str, source: str | None, key: str) -> None:
+    data = f"{{{key}}}" if source is None else f"{{{source}, path: ., {key}}}"
+    said = only(load, f"task: {task}\ndata: {data}\nteacher: {{path: a.keras}}\n")
+    value = len("data: ") + data.index(key) + key.index(": ") + 3
+    assert said.startswith(f"2:{value}: received") and f"{task} has no use for it: leave it out" in said
+
+
 @pytest.mark.parametrize("written", ["[keras]", "{to: [keras]}", "", "{max_drop: 0.01}"])
 def test_a_list_of_exports_is_short_for_a_mapping(load: Load, written: str) -> None:
     assert load(BASE + f"export: {written}\n").export == Export(to=["keras"])
