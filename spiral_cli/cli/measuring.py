@@ -13,7 +13,7 @@ from spiral_cli.errors import SpiralError
 from spiral_cli.prepare import refuse_run
 from spiral_cli.recipe import Recipe
 from spiral_cli.run import write_text
-from spiral_cli.sensitivity.asked import refuse_channels, refuse_existing
+from spiral_cli.sensitivity.asked import refuse_existing
 from spiral_cli.sensitivity.written import write_suggestion
 
 
@@ -54,7 +54,6 @@ def sensitivity(
 ) -> int:
     """Measure what each layer tolerates, say it, and write what was asked for; return 0."""
     run = run_folder(recipe, run_dir)
-    refuse_channels(recipe)
     if write is not None:
         refuse_existing(write)
     if recipe.distribution != "multi_worker":

@@ -19,18 +19,19 @@ def sensitivity_text(result: Mapping[str, Any], width: int) -> str:
     """
     monitor = result["monitor"].replace("_", " ")
     title = f"drop of validation {monitor} from {number(result['metric'])}, one layer pruned at a time"
-    table = grid([layer_texts(layer, result["sparsities"][:-1]) for layer in result["layers"]], title, width)
+    unit = result["unit"]
+    table = grid([layer_texts(layer, result["sparsities"][:-1], unit) for layer in result["layers"]], title, width)
     told = (
-        f"suggested: {number(result['final_sparsity'])} of all weights, where the layers' own drops sum to the "
+        f"suggested: {number(result['final_sparsity'])} of all {unit}, where the layers' own drops sum to the "
         "least; nothing here is trained, and training in rounds wins most of it back"
     )
     return "\n".join([table, fill(told, width)])
 
 
-def layer_texts(layer: Mapping[str, Any], asked: Sequence[float]) -> dict[str, str]:
-    """Return one layer's texts by column: its drop at each sparsity that was ``asked`` for."""
+def layer_texts(layer: Mapping[str, Any], asked: Sequence[float], unit: str) -> dict[str, str]:
+    """Return one layer's texts by column: its size in ``unit``, its drop at each sparsity ``asked`` for."""
     drops = {f"{one:g}": short(point["drop"]) for one, point in zip(asked, layer["points"][1:], strict=False)}
-    ends = {"layer": layer["name"], "weights": count(layer["weights"])}
+    ends = {"layer": layer["name"], unit: count(layer["weights"])}
     return {**ends, **drops, "suggested": f"{layer['suggested']:.4f}"}
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spiral_cli.errors import DivergedError
+from spiral_cli.evaluate import Evaluator
 from spiral_cli.guard import drop, monitor_mode
 from spiral_cli.pruning.evidence import Evidence
 from spiral_cli.pruning.prunable import Prunable
@@ -37,8 +38,8 @@ class Curve:
     """What one layer tolerates: points in the order of their sparsity, the dense one first.
 
     Attributes:
-        name: of the weight, as `pruning.prunable` names it.
-        weights: how many it has.
+        name: of the weight, as `pruning.prunable` names it; of channels the first layer that makes them.
+        weights: how many it has; or how many channels leave with these, of all layers.
     """
 
     name: str
@@ -61,7 +62,7 @@ def curves(bench: Workbench, sparsities: Sequence[float], control: Control) -> I
         InterruptedRun: asked to stop.
     """
     evidence = gather(bench.collect, bench.recipe.train.batch_size, (bench.recipe.seed, 6))
-    dense = metric_of(bench)
+    dense = metric_of(bench, bench.evaluator)
     for one in bench.prunable:
         yield Curve(
             one.name, one.variable.numpy().size, tuple(points(bench, one, sparsities, evidence, dense, control))
@@ -84,9 +85,8 @@ def points(
             control.check()
             kept = mask(bench, one, before, sparsity, evidence)
             one.variable.assign(np.where(kept, before, np.zeros_like(before)))
-            metric = metric_of(bench)
-            lost = None if metric is None or dense is None else drop(dense, metric, mode_of(bench))
-            yield Point(1.0 - int(np.count_nonzero(kept)) / kept.size, metric, lost)
+            metric = metric_of(bench, bench.evaluator)
+            yield Point(1.0 - int(np.count_nonzero(kept)) / kept.size, metric, lost(bench, dense, metric))
     finally:
         one.variable.assign(before)
 
@@ -102,14 +102,15 @@ def mask(bench: Workbench, one: Prunable, weights: np.ndarray, sparsity: float, 
     return masks[one.name]
 
 
-def metric_of(bench: Workbench) -> float | None:
-    """Return the guard's metric of the student as it is, on validation; None for NaN or infinity."""
+def metric_of(bench: Workbench, evaluator: Evaluator) -> float | None:
+    """Return the guard's metric of a model as it is, on validation; None for NaN or infinity."""
     try:
-        return bench.evaluator.metrics(bench.task.dataset.validation)[bench.recipe.guard.monitor]
+        return evaluator.metrics(bench.task.dataset.validation)[bench.recipe.guard.monitor]
     except DivergedError:
         return None
 
 
-def mode_of(bench: Workbench) -> str:
-    """Return whether more or less of the metric is better."""
-    return monitor_mode(bench.recipe.guard.monitor, bench.recipe.guard.mode)
+def lost(bench: Workbench, dense: float | None, metric: float | None) -> float | None:
+    """Return how much worse ``metric`` is than that of the dense student; None where one is not known."""
+    guard = bench.recipe.guard
+    return None if metric is None or dense is None else drop(dense, metric, monitor_mode(guard.monitor, guard.mode))

@@ -13,7 +13,7 @@ from spiral_cli.events import Listener, Notice
 from spiral_cli.pruning.schedules import sparsities as schedule_of
 from spiral_cli.recipe import Recipe
 from spiral_cli.run import RunFolder, write_text
-from spiral_cli.sensitivity.asked import refuse_channels
+from spiral_cli.sensitivity.channel_curves import channel_curves
 from spiral_cli.sensitivity.curves import Curve, curves
 from spiral_cli.sensitivity.suggest import estimated, overall, suggest
 from spiral_cli.student import Workbench, set_up
@@ -40,15 +40,14 @@ def sensitivity(
         listen, control: as of `compress.compress`.
 
     Returns:
-        ``monitor``, ``sparsities`` asked for, ``metric`` of the dense student, ``final_sparsity`` and
-        ``layers``: each with ``name``, ``weights``, ``points`` (``sparsity``, ``metric``, ``drop``), its
-        ``suggested`` sparsity and the ``estimated_drop`` there. Empty in a worker that follows another.
+        ``monitor``, ``unit`` (``weights`` or ``channels``), ``sparsities`` asked for, ``metric`` of the dense
+        student, ``final_sparsity`` and ``layers``: each with ``name``, ``weights`` (how many, of the unit),
+        ``points`` (``sparsity``, ``metric``, ``drop``), its ``suggested`` sparsity and the ``estimated_drop``
+        there. Empty in a worker that follows another.
 
     Raises:
         SpiralError: as `train_or_load_teacher` and `set_up`.
-        UsageError: the recipe prunes channels.
     """
-    refuse_channels(recipe)
     with joined(recipe, run, listen, control) as place:
         task = begin(recipe, place)
         with place.team.scope():
@@ -76,9 +75,13 @@ def put_dense(bench: Workbench) -> None:
 def measured(bench: Workbench, sparsities: Sequence[float], listen: Listener, control: Control) -> list[Curve]:
     """Return the curve of every layer, telling of each as it is done."""
     found = []
-    for curve in curves(bench, sparsities, control):
+    if bench.channels is None:
+        every, count = curves(bench, sparsities, control), len(bench.prunable)
+    else:
+        every, count = channel_curves(bench, sparsities, control), len(bench.channels.spaces)
+    for curve in every:
         found.append(curve)
-        listen(Notice(f"{curve.name}: measured, {len(found)} of {len(bench.prunable)}"))
+        listen(Notice(f"{curve.name}: measured, {len(found)} of {count}"))
     return found
 
 
@@ -88,6 +91,7 @@ def described(recipe: Recipe, found: Sequence[Curve], sparsities: Sequence[float
     return {
         "recipe": recipe.name,
         "monitor": recipe.guard.monitor,
+        "unit": "channels" if recipe.prune.granularity == "channel" else "weights",
         "sparsities": sorted({*sparsities, WHOLE_LAYER}),
         "metric": found[0].points[0].metric,
         "final_sparsity": overall(allocation, found),

@@ -185,11 +185,32 @@ def test_a_stop_leaves_the_layer_whole(place, tmp_path, monkeypatch):
     assert before.tobytes() == after.tobytes()
 
 
-def test_channels_are_refused_with_the_reason(place):
-    recipe = recipe_in(place, granularity="channel")
-    with pytest.raises(UsageError, match="channels leave several layers at once"):
-        verb.sensitivity(recipe, RunFolder(place / "other"), AT, listen=silent, control=Control())
-    assert not (place / "other").exists()
+@pytest.mark.parametrize("criterion", ["l2", "taylor"])
+def test_channels_that_leave_together_are_measured_as_smaller_models(place, tmp_path, criterion):
+    schedule = {"kind": "geometric", "final_sparsity": 0.5, "rounds": 2}
+    recipe = recipe_in(place, granularity="channel", criterion=criterion, schedule=schedule)
+    asked = (0.25, 0.5)
+    folder = RunFolder(tmp_path / "run")
+    result = verb.sensitivity(recipe, folder, asked, listen=silent, control=Control())
+    widths = {layer.name: layer.weights[0].shape[-1] for layer in small().layers if layer.name in ("conv", "hidden")}
+    assert {one["name"]: one["weights"] for one in result["layers"]} == widths and result["unit"] == "channels"
+    for one in result["layers"]:
+        dense, *others, least = one["points"]
+        assert (dense["sparsity"], dense["metric"], dense["drop"]) == (0.0, result["metric"], 0.0)
+        assert [point["sparsity"] for point in others] == [
+            pytest.approx(np.ceil(part * one["weights"]) / one["weights"]) for part in asked
+        ]
+        assert least["sparsity"] == pytest.approx(1.0 - 1.0 / one["weights"])  # one channel is always left
+        assert all(point["drop"] == pytest.approx(dense["metric"] - point["metric"]) for point in (*others, least))
+    assert result["final_sparsity"] == pytest.approx(0.5, abs=1e-5)
+    assert "channels" in sensitivity_text(result, 80) and "Channels" in tolerance_page(result)
+    path = tmp_path / "by-layer.yaml"
+    write_suggestion(recipe, result, folder, path)
+    assert load_recipe(path).prune.allocation == {one["name"]: one["suggested"] for one in result["layers"]}
+    run(path, str(tmp_path / "narrow"), teacher_from=folder.root)
+    for one in result["layers"]:
+        kept = keras.saving.load_model(tmp_path / "narrow/student.keras").get_layer(one["name"]).weights[0].shape[-1]
+        assert kept == pytest.approx((1.0 - one["suggested"]) * one["weights"], abs=1.0)
 
 
 def curve(name: str, weights: int, drops: list[float | None]) -> Curve:
