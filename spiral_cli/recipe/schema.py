@@ -297,10 +297,8 @@ class Recipe(Section):
         kind = facts.get("data")
         for key in facts.get("unused", ()):
             if getattr(self.data, key) != Data.model_fields[key].default:
-                yield (
-                    ("data", key),
-                    f"received {getattr(self.data, key)!r}; {self.task} has no use for it: leave it out",
-                )
+                use = "reads files: use data.format" if key == "builder" else "has no use for it: leave it out"
+                yield ("data", key), f"received {getattr(self.data, key)!r}; {self.task} {use}"
         for keys, parts, fact in (
             (("data", "format"), registry.datasets, "gives"),
             (("teacher", "model"), registry.models, "takes"),

@@ -240,7 +240,7 @@ def test_a_teacher_that_finds_nothing_is_doubted(folder):
 
 
 def test_arrays_of_a_builder_and_augmentations_that_turn_are_refused(folder):
-    with pytest.raises(UsageError, match="boxes come from files"):
+    with pytest.raises(UsageError, match=r"detection reads files: use data\.format"):
         Detection(recipe(folder, data={"format": None, "path": None, "builder": "tiny_detector:tiny"}))
     with pytest.raises(UsageError, match="received 'rotate'"):
         Detection(recipe(folder, data={"augment": [{"rotate": 10}]}))
