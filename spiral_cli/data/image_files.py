@@ -7,14 +7,24 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from spiral_cli.data.stream import Stream
 from spiral_cli.errors import MissingError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L")
-ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)  # EXIF's tag, and its values for a camera that was held upright
+ORIENTATION = 0x0112  # EXIF's tag of how a camera was held
+TURNS = {  # what makes an image upright, by that tag's value
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+SIDEWAYS = (5, 6, 7, 8)  # of them those after which width and height have changed places
 WITH_EXIF = ("JPEG", "MPO", "PNG", "WEBP")  # of those that are read; a TIFF is turned as it is opened
 T = TypeVar("T")
 
@@ -90,7 +100,8 @@ def orientation(image: Image.Image) -> int:
 
 def upright(image: Image.Image) -> Image.Image:
     """Return an image as viewers show it, and as the people who drew boxes on it saw it."""
-    return image if orientation(image) == 1 else ImageOps.exif_transpose(image)
+    turn = TURNS.get(orientation(image))
+    return image if turn is None else image.transpose(turn)
 
 
 class Look(NamedTuple):
