@@ -248,7 +248,7 @@ WRONG = {
     "nothing there": (["benchmark", "nowhere.keras"], 4, "there is no nowhere.keras"),
     "a file twice": (["benchmark", "spiral.yaml", "./spiral.yaml"], 2, "named twice"),
     "a wrong recipe": (["plan", "bad.yaml"], 2, "bad.yaml:1:"),
-    "channels": (["sensitivity", "--set", "prune.granularity=channel"], 2, "channels leave several layers at once"),
+    "a wrong granularity": (["sensitivity", "--set", "prune.granularity=chanel"], 2, "prune.granularity"),
     "something to write over": (["sensitivity", "--write", "spiral.yaml"], 2, "is not overwritten"),
 }
 
