@@ -15,7 +15,7 @@ from types import ModuleType
 
 import numpy as np
 
-from spiral_cli.data.image_files import hidden
+from spiral_cli.data.class_files import hidden
 from spiral_cli.errors import MissingError
 from spiral_cli.extras import needed
 

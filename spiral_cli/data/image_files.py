@@ -1,4 +1,4 @@
-"""Class folders of image files: which files there are; and the decoding of images, from files or bytes, by Pillow."""
+"""Image files: which there are, and the decoding of images, from files or bytes, by Pillow."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from PIL import Image
 
+from spiral_cli.data.class_files import hidden
 from spiral_cli.data.stream import Stream
 from spiral_cli.errors import MissingError
 
@@ -29,42 +30,10 @@ WITH_EXIF = ("JPEG", "MPO", "PNG", "WEBP")  # of those that are read; a TIFF is 
 T = TypeVar("T")
 
 
-def class_folders(folder: Path) -> list[Path]:
-    """Return the visible folders in ``folder``, sorted by name."""
-    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith((".", "__")))
-
-
 def image_files(folder: Path) -> list[Path]:
     """Return the image files in and below ``folder``, sorted by path; hidden files and folders do not count."""
     found = (file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
     return sorted(file for file in found if file.is_file() and not hidden(file.relative_to(folder)))
-
-
-def hidden(path: Path) -> bool:
-    """Say whether a relative path is a tool's own: `.ipynb_checkpoints`, macOS' ``._1.png`` and the like."""
-    return any(part.startswith((".", "__")) for part in path.parts)
-
-
-def class_images(folder: Path) -> dict[str, list[Path]]:
-    """Return the image files below each class folder of ``folder``, sorted.
-
-    Raises:
-        MissingError: there are fewer than two class folders, or one without an image.
-    """
-    folders = class_folders(folder) if folder.is_dir() else []
-    if len(folders) < 2:
-        held = ", ".join(entry.name for entry in folders) or "none"
-        raise MissingError(f"{folder} must hold one folder of images for each class, at least two; found {held}")
-    images = {entry.name: image_files(entry) for entry in folders}
-    if not any(images.values()):
-        raise MissingError(f"there are no images below {folder}; files ending in {', '.join(SUFFIXES)} are read")
-    for name, files in images.items():
-        if not files:
-            raise MissingError(
-                f"class '{name}' is empty: {folder / name} holds no file ending in {', '.join(SUFFIXES)}; "
-                "add images or remove the folder"
-            )
-    return images
 
 
 def read_image(file: Path, use: Callable[[Image.Image], T]) -> T:

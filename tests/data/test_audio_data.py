@@ -204,7 +204,7 @@ def test_parts_of_nothing(folder, tmp_path):
     with pytest.raises(MissingError, match="all 12 test recordings are empty"):
         load_audio(data("audio_folder", folder), 0)
     (tmp_path / "other" / "a").mkdir(parents=True)
-    with pytest.raises(MissingError, match=r"other holds no folder with files ending in .wav or .flac"):
+    with pytest.raises(MissingError, match=r"other must hold a folder for each class with files ending in .wav"):
         load_audio(data("audio_folder", tmp_path / "other"), 0)
     with pytest.raises(MissingError, match="is a file; allowed is a folder"):
         load_audio(data("audio_folder", next((folder / "train").rglob("*.wav"))), 0)

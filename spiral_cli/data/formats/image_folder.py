@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from spiral_cli.data.image_files import class_folders, class_images, common_shape, look_at_files, stream_files
+from spiral_cli.data.class_files import class_files, class_folders
+from spiral_cli.data.image_files import SUFFIXES, common_shape, image_files, look_at_files, stream_files
 from spiral_cli.data.raw import NAMES, Arrays, Raw, own_paths, root_path, stated_size
 from spiral_cli.errors import MissingError
 from spiral_cli.recipe.data import Data
@@ -19,7 +20,7 @@ def image_folder(settings: Data) -> Raw:
     """Folders of png, jpg, bmp or gif images, one a class; below train, validation, test, or split here."""
     root = root_path(settings)
     folders = (find_parts(root) if root else {}) | own_paths(settings)
-    images = {part: class_images(folder) for part, folder in folders.items()}
+    images = {part: class_files(folder, image_files, SUFFIXES) for part, folder in folders.items()}
     classes = agreed_classes(images)
     files = {part: [file for name in classes for file in by_class[name]] for part, by_class in images.items()}
     y = {part: np.repeat(classes, [len(by_class[name]) for name in classes]) for part, by_class in images.items()}

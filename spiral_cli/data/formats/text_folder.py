@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from spiral_cli.data.class_files import class_files
+from spiral_cli.data.class_files import class_files, hidden
 from spiral_cli.data.formats.image_folder import find_parts
-from spiral_cli.data.image_files import hidden
 from spiral_cli.data.raw import Arrays, Raw, column, own_paths, root_path
 from spiral_cli.data.tables import read_text
 from spiral_cli.recipe.data import Data

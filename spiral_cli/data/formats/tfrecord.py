@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from spiral_cli.data.class_files import hidden
 from spiral_cli.data.examples import Keys
-from spiral_cli.data.image_files import hidden
 from spiral_cli.data.raw import NAMES, PARTS, Raw, existing
 from spiral_cli.data.shards import Shards, check_labels, index, names_beside, raw_from_shards
 from spiral_cli.errors import MissingError

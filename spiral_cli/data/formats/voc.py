@@ -9,7 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from spiral_cli.data.box_files import Picture, class_index, image_of, numbers, raw_of, written_size
-from spiral_cli.data.image_files import class_folders, hidden
+from spiral_cli.data.class_files import class_folders, hidden
 from spiral_cli.data.raw import NAMES, Raw, own_paths, root_path
 from spiral_cli.data.tables import read_text
 from spiral_cli.errors import MissingError

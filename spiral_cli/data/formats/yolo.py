@@ -11,7 +11,8 @@ from typing import Any
 import yaml
 
 from spiral_cli.data.box_files import Box, Picture, image_of, numbers, raw_of
-from spiral_cli.data.image_files import SUFFIXES, hidden, image_files, look, read_image
+from spiral_cli.data.class_files import hidden
+from spiral_cli.data.image_files import SUFFIXES, image_files, look, read_image
 from spiral_cli.data.raw import NAMES, Raw, own_paths, root_path
 from spiral_cli.data.tables import read_text
 from spiral_cli.errors import MissingError
