@@ -11,6 +11,7 @@ import numpy as np
 from spiral_cli.channel_cut import CLOSE, choice_of, cut_of, left_of, make_cut
 from spiral_cli.events import Listener, Notice
 from spiral_cli.guard import Attempt, Row
+from spiral_cli.models.fresh import begin_anew
 from spiral_cli.models.load import load_model
 from spiral_cli.recipe.prune import Prune
 from spiral_cli.student import Workbench
@@ -44,6 +45,8 @@ def channel_turn(bench: Workbench, attempt: Attempt, rows: Sequence[Row], listen
     left = {**left_of(narrow), **cut["left"]}
     if sentence := out_of_reach(bench.recipe.prune, attempt, left):
         listen(Notice(sentence, "warning"))
+    if bench.recipe.prune.weights == "fresh":
+        begin_anew(narrow.model, stage_seed(after.key))
     trained = train(narrow, after, folder.checkpoint(attempt.attempt), listen, control)
     spent = {"epochs": bench.recipe.train.epochs, "seconds": cut["seconds"] + trained.seconds}
     row = judge(narrow, attempt, after, trained, left=left, **spent)

@@ -132,8 +132,10 @@ class Prune(Section):
         "channels leave",
     )
     regrow: bool = Field(default=False, description="until the cut is done, cut weights train on and may come back")
-    weights: Literal["continue", "rewind"] = Field(
-        default="continue", description="each round goes on from the last, or rewinds to the dense student"
+    weights: Literal["continue", "rewind", "fresh"] = Field(
+        default="continue",
+        description="each round goes on from the last, rewinds to the dense student, or, of channels, trains what is "
+        "left from fresh weights",
     )
     targets: Annotated[list[Text], Field(min_length=1)] = Field(
         default=["*"], description="layers to prune: globs or re:…"
@@ -206,6 +208,12 @@ class Prune(Section):
         for key, default in (("budget", None), ("round_to", 1), ("min_channels", 1)):
             if getattr(self, key) != default:
                 yield (key,), f"received {key}, which is about channels; allowed: with granularity: channel alone"
+        if self.weights == "fresh":
+            yield (
+                ("weights",),
+                "received 'fresh', by whose weights masks cannot be chosen; allowed: continue, rewind, or "
+                "granularity: channel",
+            )
         if self.criterion not in registry.criteria.names():
             yield (
                 ("criterion",),
@@ -229,9 +237,13 @@ class Prune(Section):
                 f"received {self.pressure.kind!r} with granularity channel; allowed: {GROUP_PRESSURE}, which pushes "
                 "whole groups, or pressure: null",
             )
-        for key, default in (("regrow", False), ("weights", "continue")):
-            if getattr(self, key) != default:
-                yield (key,), f"received {key} with granularity channel; what has left cannot return: leave {key} out"
+        if self.regrow:
+            yield ("regrow",), "received regrow with granularity channel; what has left cannot return: leave it out"
+        if self.weights == "rewind":
+            yield (
+                ("weights",),
+                "received 'rewind' with granularity channel; what has left cannot return; allowed: continue, fresh",
+            )
 
 
 def regex_error(pattern: str) -> str:

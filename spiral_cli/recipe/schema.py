@@ -151,6 +151,11 @@ class Train(Section):
     average: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
         default=0.2, description="the student is the mean of its weights over this last part of a round; 0: the last"
     )
+    expand: Positive = Field(
+        default=1,
+        description="train every kernel as a product of two, this many times wider inside than its outputs, which is "
+        "multiplied out again; 1: as it is",
+    )
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
         default=0.0, description="part of the labels' probability that is spread over all classes"
     )

@@ -127,6 +127,7 @@ def student_program(
         pressure=pressure,
         online=together(parts),
         average=recipe.train.average > 0,
+        expand=recipe.train.expand if kind is None else 1,
         jit=choose_jit(recipe.train.jit, student),
         precision=recipe.precision,
         seed=recipe.seed,

@@ -20,6 +20,7 @@ from spiral_cli.errors import UsageError
 from spiral_cli.models.precision import computing_in
 from spiral_cli.pruning.prunable import Prunable
 from spiral_cli.training.arrays import Feed, TrainingData
+from spiral_cli.training.expansion import Expansion
 from spiral_cli.training.halves import halves, separable
 from spiral_cli.training.inference import as_written
 from spiral_cli.training.layer_norm import quick_layer_norms
@@ -71,6 +72,7 @@ class Program:
         online: gives further targets from the scaled inputs in every step (a teacher's features
             whose cache would not fit), or None.
         average: keep a running average of the model's variables (see `take_average`).
+        expand: train prunable kernels as products of this inner width in outputs (see `Expansion`), 1: as they are.
         jit: compile by XLA.
         precision: the Keras dtype policy under which a step runs the model; losses, updates and all
             variables are float32.
@@ -90,6 +92,7 @@ class Program:
         pressure: Pressure | None = None,
         online: Online | None = None,
         average: bool = False,
+        expand: int = 1,
         jit: bool = False,
         precision: str = "float32",
         seed: int = 0,
@@ -99,7 +102,10 @@ class Program:
         self.precision = precision
         self.projections = make_projections(objective.hints, seed)
         self.trainable = [*model.trainable_variables, *self.projections]
-        self.optimizer.build(self.trainable)
+        kernels = [one.variable for one in self.prunable] if expand > 1 else []
+        self.expansion = Expansion(self.trainable, kernels, expand)
+        self.expansion.begin(np.random.default_rng(seed))
+        self.optimizer.build(self.expansion.variables)
         self._averaged = [v for v in model.variables if average and "float" in v.dtype]
         self._averages = [tf.Variable(v.numpy(), trainable=False) for v in self._averaged]
         self.masks = [tf.Variable(tf.ones(one.variable.shape, tf.bool), trainable=False) for one in self.prunable]
@@ -109,6 +115,7 @@ class Program:
             **{f"optimizer/{i}": v for i, v in enumerate(optimizer.variables)},
             **{f"projection/{i}": v for i, v in enumerate(self.projections)},
             **{f"average/{i}": v for i, v in enumerate(self._averages)},
+            **{f"factor/{i}": v for i, v in enumerate(self.expansion.factors)},
         }
         self._fresh = {name: v.numpy() for name, v in self._variables.items() if not name.startswith("model/")}
         self._jit = jit
@@ -152,6 +159,7 @@ class Program:
         """Set to zero the weights that ``masks`` (bool arrays by prunable name, True = kept) cut."""
         for one in self.prunable:
             one.variable.assign(one.variable * masks[one.name].astype(np.float32))
+        self.expansion.follow()
 
     def hold(self, masks: Mapping[str, np.ndarray]) -> None:
         """From now on keep at zero, after every update, what ``masks`` cut."""
@@ -203,6 +211,7 @@ class Program:
         for variable, value in zip(self.model.variables, model_variables, strict=True):
             generator = variable.name == "seed_generator_state"  # its type differs between backends
             variable.assign(rng.integers(2**31, size=variable.shape, dtype=np.uint32) if generator else value)
+        self.expansion.begin(rng)
 
     def take_average(self) -> None:
         """Put the model at the average of its variables that the steps' ``gains`` made, if there is one.
@@ -343,12 +352,24 @@ class Program:
         """Update all variables by the sum of the parts' gradients: pressure, optimizer, masks, running average."""
         gradients = [None if g[0] is None else tf.add_n(g) for g in zip(*parts, strict=True)]
         strength = self.optimizer.scale_loss(strength) / self.replicas  # as the gradients are
-        self.optimizer.apply(self._pressed(gradients, strength), self.trainable)
+        gradients = self._pressed(gradients, strength)
+        if self.expansion.factors:
+            gradients = self.expansion.gradients(self._kept(gradients))
+        self.optimizer.apply(gradients, self.expansion.variables)
+        self.expansion.multiply()
         for one, mask in zip(self.prunable, self.masks, strict=True):
             one.variable.assign(tf.where(mask, one.variable.value, 0.0))
         if gain is not None:
             for variable, average in zip(self._averaged, self._averages, strict=True):
                 average.assign_add(gain * (variable.value - average))
+
+    def _kept(self, gradients):
+        """Return the gradients of what the masks keep: a cut weight does not move the factors of its kernel."""
+        of = {id(one.variable): mask for one, mask in zip(self.prunable, self.masks, strict=True)}
+        return [
+            tf.where(of[id(v)], g, 0.0) if g is not None and id(v) in of else g
+            for g, v in zip(gradients, self.trainable, strict=True)
+        ]
 
     def _pressed(self, gradients, strength):
         if self.pressure is None:

@@ -103,6 +103,21 @@ def test_a_model_of_which_nothing_leaves_is_the_same(two_rounds):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
 
 
+def test_fresh_weights_are_those_of_no_teacher_and_the_choice_is_the_same(folder):
+    prune, train = {"schedule": {"final_sparsity": 0.5, "rounds": 1}}, {"epochs": 1, "learning_rate": 1e-9}
+    _, went_on = compressed(folder, "on", train=train, **prune)
+    report, fresh = compressed(folder, "fresh", train=train, weights="fresh", **prune)
+    _, again = compressed(folder, "again", train=train, weights="fresh", **prune)
+    theirs, ours, same = (keras.models.load_model(run.student) for run in (went_on, fresh, again))
+    assert widths(ours) == widths(theirs)  # chosen before the weights were drawn
+    teacher = keras.models.load_model(fresh.teacher).get_layer("inner").kernel.numpy()
+    kept, drawn, repeated = (model.get_layer("inner").kernel.numpy() for model in (theirs, ours, same))
+    assert np.isclose(np.sort(kept.ravel())[:, None], teacher.ravel(), atol=1e-6).any(axis=1).all()
+    assert not np.isclose(np.sort(drawn.ravel())[:, None], teacher.ravel(), atol=1e-6).any(axis=1).all()
+    np.testing.assert_array_equal(drawn, repeated)
+    assert report["rounds"][-1]["metrics"]["validation"]["accuracy"] < 0.7  # of three classes, untrained
+
+
 def test_a_budget_of_operations_is_met_and_an_ignored_layer_keeps_its_channels(folder):
     report, run = compressed(
         folder, schedule={"rounds": 1}, budget={"flops": 0.4}, train={"epochs": 1}, ignore=["hid*"]

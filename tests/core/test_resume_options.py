@@ -67,6 +67,10 @@ OPTIONS: dict[str, dict] = {
             "cut": 0.5,
         },
     },
+    "channels, fresh weights, expanded": {
+        **CONVOLUTIONAL,
+        "prune": {"granularity": "channel", "weights": "fresh"}, "train": {"expand": 3},
+    },
     "another student": {"student": {"model": "lenet300", "epochs": 2}},
 }  # fmt: skip
 QUICK = ("dropout, batch normalisation, pooling", "views made on the way, targets on disk")

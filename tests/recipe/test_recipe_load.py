@@ -143,6 +143,11 @@ def test_every_problem_is_reported_at_once_in_the_order_of_the_file(load: Load) 
         ("prune: {granularity: channel, allocation: erk}", "3:43: received 'erk' with granularity channel; allowed: "),
         ("prune: {granularity: channel, pressure: {kind: l1}}", "3:48: received 'l1' with granularity channel"),
         ("prune: {granularity: channel, regrow: true}", "3:39: received regrow with granularity channel; what has"),
+        (
+            "prune: {granularity: channel, weights: rewind}",
+            "3:40: received 'rewind' with granularity channel; what has left cannot return; allowed: continue, fresh",
+        ),
+        ("prune: {weights: fresh}", "3:18: received 'fresh', by whose weights masks cannot be chosen; allowed: "),
         ("prune: {granularity: channel, budget: {flop: 0.4}}", "3:40: received the unknown key 'flop'; allowed: "),
         ("prune: {granularity: channel, budget: {}}", "3:31: received none of flops, parameters, latency; give"),
         ("prune: {granularity: channel, budget: {flops: 40}}", "3:47: received 40; allowed: below 1"),

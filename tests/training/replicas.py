@@ -38,6 +38,7 @@ CASES: dict[str, dict] = {
     "16 bits": {"precision": "mixed_float16"},
     "online features": {"features": True},
     "fed": {"stream": True},
+    "expanded": {"expand": 3},
     "odd batch": {"batch": 7, "normalised": False},
 }
 
@@ -55,7 +56,7 @@ def make(case: dict) -> Program:
         Objective(Head(True, False), kl, 0.5, 2.0, hints), make_optimizer("adamw", 0.01, precision),
         prunable=find_prunable(student)[0], pressure=on_each(l1), average=True,
         online=online_features(teacher, hints) if hints else None, jit=case.get("jit", False), seed=4,
-        precision=precision,
+        precision=precision, expand=case.get("expand", 1),
     )  # fmt: skip
     program.set_targets({"logits": LOGITS, **(energies(teacher, hints, X, PREPROCESSING) if hints else {})})
     masks = half_masks(student)
