@@ -123,8 +123,11 @@ class Stage:
 
 
 def identity(model: keras.Model) -> str:
-    """Return 32 hexadecimal digits of a model's weights, whatever file they were in."""
+    """Return 32 hexadecimal digits of a model's weights, whatever file they were in.
+
+    Not of all its variables: the seeds of dropout are others whenever a model is loaded.
+    """
     digest = hashlib.blake2b(digest_size=16)
-    for variable in model.variables:
-        digest.update(f"{variable.path} {variable.shape}".encode() + variable.numpy().tobytes())
+    for weight in model.weights:
+        digest.update(f"{weight.path} {weight.shape}".encode() + weight.numpy().tobytes())
     return digest.hexdigest()

@@ -19,7 +19,9 @@ from spiral_cli.cli.output import Output
 from spiral_cli.errors import InterruptedRun, MissingError
 from spiral_cli.evaluate import bytes_on_disk
 from spiral_cli.events import Notice, silent
+from spiral_cli.export.stage import identity
 from spiral_cli.export_run import export_run
+from spiral_cli.models.load import load_model
 from spiral_cli.prepare import finished_report, refuse_unfinished
 from spiral_cli.recipe import load_recipe
 from spiral_cli.registry import exporters
@@ -127,6 +129,14 @@ def test_a_run_that_died_in_its_exports_goes_on_there(folder, writes):
     assert [one["status"] for one in report["artifacts"]] == ["ok"] * 3
     assert (here.exports / "onnx.onnx").stat().st_mtime_ns == written
     assert [one for one in Ledger(here).read() if one["event"] in ("teacher", "dense", "round")] == rounds
+
+
+def test_a_model_is_the_same_whenever_it_is_loaded(tmp_path):
+    dropping = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4), keras.layers.Dropout(0.5)])
+    dropping.save(tmp_path / "it.keras")
+    first, second = (load_model(tmp_path / "it.keras") for _ in range(2))
+    assert first.variables[-1].numpy().tolist() != second.variables[-1].numpy().tolist()  # the seeds are others
+    assert identity(first) == identity(second)
 
 
 def test_exports_the_recipe_no_longer_names_are_removed(folder):
