@@ -15,7 +15,7 @@ import keras
 
 from spiral_cli.builder import resolve
 from spiral_cli.errors import MissingError, UsageError
-from spiral_cli.models.names import fresh_names
+from spiral_cli.models.names import fresh_names, scoped, untraceable
 from spiral_cli.models.precision import in_float32
 
 SAVE_AGAIN = "save the model again by model.save('model.keras') in Keras 3"
@@ -24,6 +24,7 @@ UNKNOWN = re.compile(
     r"Could not locate \w+ '([^']+)'|Cannot deserialize object of type `([^`]+)`|"
     r"Could not interpret [\w ]+: \{'module': [^,]+, 'class_name': '([^']+)'"
 )
+BY_FLAG = "in plugins, or by --plugin"  # which the verbs that take files have
 OWN_CLASSES = "let get_config of its own classes return all that their __init__ takes"
 
 
@@ -32,7 +33,8 @@ def load_model(path: str | Path) -> keras.Model:
 
     Raises:
         MissingError: there is no such file, it is no `.keras` file or damaged, it needs a class
-            that is not known, or a Lambda layer, whose code safe mode refuses to run.
+            that is not known, a Lambda layer, whose code safe mode refuses to run, or names that
+            TensorFlow refuses.
     """
     path = Path(path)
     if not path.exists():
@@ -45,10 +47,12 @@ def load_model(path: str | Path) -> keras.Model:
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # whatever a file of any origin makes Keras, h5py or zipfile raise
-        raise MissingError(f"{path} cannot be loaded: {explain(error)}") from error
+        raise MissingError(f"{path} cannot be loaded: {explain(error, BY_FLAG)}") from error
     if not isinstance(model, keras.Model):
         raise MissingError(f"{path} holds a {type(model).__name__}, not a keras.Model")
-    return in_float32(model)
+    if reason := untraceable(model):
+        raise MissingError(f"{path} cannot be run: {reason}")
+    return in_float32(scoped(model))
 
 
 def refuse_unloadable(model: keras.Model, whose: str) -> None:
@@ -138,4 +142,6 @@ def build_from(builder: str, arguments: tuple[Any, ...]) -> keras.Model:
         raise UsageError(f"builder: {builder} failed ({type(error).__name__}: {error})") from error
     if not isinstance(model, keras.Model):
         raise UsageError(f"builder: {builder} returned {type(model).__name__}; it must return a keras.Model")
-    return in_float32(model)
+    if reason := untraceable(model):
+        raise UsageError(f"builder: {builder} returned a model that cannot be run: {reason}")
+    return in_float32(scoped(model))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import types
 import zipfile
@@ -9,6 +10,7 @@ import zipfile
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from spiral_cli.errors import MissingError, UsageError
 from spiral_cli.models.load import build_from, load_model
@@ -41,6 +43,11 @@ def doubled(x):
 def small() -> keras.Model:
     inputs = keras.Input((4,))
     return keras.Model(inputs, keras.layers.Dense(2, name="logits")(inputs))
+
+
+def named(model: str, layer: str) -> keras.Model:
+    inputs = keras.Input((4,))
+    return keras.Model(inputs, keras.layers.Dense(2, name=layer)(inputs), name=model)
 
 
 def renamed(source, target, old: bytes, new: bytes) -> None:
@@ -153,3 +160,27 @@ def test_what_builders_may_not_do(module):
             build_from(f"spiral_test_models:{name}", ((2, 2, 1), 2))
     with pytest.raises(UsageError, match="'no_such_module' cannot be imported"):
         build_from("no_such_module:build", ((2, 2, 1), 2))
+
+
+@pytest.mark.parametrize("name", ["my model", "Größe", "_m", "LeNet 5 <b>"])
+def test_a_model_whose_name_tensorflow_refuses_gets_another_and_runs(name, tmp_path):
+    model = named(name, "logits")
+    model.save(tmp_path / "model.keras")
+    x = np.ones((2, 4), np.float32)
+    loaded = load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(tf.function(loaded)(x), model(x))
+    loaded.save(tmp_path / "again.keras")
+    assert load_model(tmp_path / "again.keras").name == loaded.name
+
+
+@pytest.mark.parametrize("name", ["my layer", "schicht_größe", "a\\b", "x:0"])
+def test_a_layer_whose_name_tensorflow_refuses_is_named_before_anything_runs(name, tmp_path, monkeypatch):
+    module = types.ModuleType("unscoped")
+    module.build = lambda: named("net", name)
+    monkeypatch.setitem(sys.modules, "unscoped", module)
+    said = "TensorFlow takes only letters .* rename " + re.escape(f"'{name}'")
+    with pytest.raises(UsageError, match=said):
+        build_from("unscoped:build", ())
+    named("net", name).save(tmp_path / "model.keras")
+    with pytest.raises(MissingError, match=said):
+        load_model(tmp_path / "model.keras")
