@@ -14,9 +14,11 @@ class Asked:
         threads: each runtime computes with.
         rounds: turns that every file has.
         open_length: stands for lengths that a model leaves open, such as that of a text.
+        plugins: modules with the files' own classes; those of a run's recipe are known without.
     """
 
     batch: int = 32
     threads: int = 1
     rounds: int = 20
     open_length: int = 64
+    plugins: tuple[str, ...] = ()

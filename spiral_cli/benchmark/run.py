@@ -55,13 +55,13 @@ def opened(targets: Sequence[Path], asked: Asked, stack: ExitStack) -> tuple[lis
         MissingError, UsageError: as `benchmark`.
     """
     refuse_targets(targets)
-    settings = Settings(asked.threads, asked.open_length)
+    settings = Settings(asked.threads, asked.open_length, asked.plugins, Path.cwd())
     if not any(map(is_run, targets)):
         return entries_of_files(targets), settings
     run = RunFolder(targets[0])
     recipe = load_recipe(run.recipe)
     counterparts = stack.enter_context(Counterparts(recipe, run.teacher, example_of(run)))
-    modules = tuple(module_names(recipe))
+    modules = (*asked.plugins, *module_names(recipe))
     folder = Path(recipe.plugin_folder or ".")
     return list(entries_of_run(run, counterparts)), replace(settings, modules=modules, folder=folder)
 

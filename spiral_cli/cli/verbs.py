@@ -164,6 +164,7 @@ def benchmark(
     length: Annotated[
         int, typer.Option(min=1, metavar="N", help="stands for lengths that a model leaves open, as that of a text")
     ] = 64,
+    plugins: Plugins = None,
     json: Json = False,
     verbose: Verbose = False,
 ) -> int:
@@ -175,7 +176,8 @@ def benchmark(
     from spiral_cli.benchmark.asked import Asked
     from spiral_cli.cli import measuring
 
-    asked = Asked(batch=batch, threads=threads, rounds=rounds, open_length=length)
+    named = tuple(plugins or ())
+    asked = Asked(batch=batch, threads=threads, rounds=rounds, open_length=length, plugins=named)
     return measuring.benchmark(targets, asked, Output(json, verbose))
 
 

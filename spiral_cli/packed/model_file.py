@@ -13,7 +13,7 @@ import numpy as np
 
 from spiral_cli.errors import MissingError, UsageError
 from spiral_cli.models.constants import follow_variables
-from spiral_cli.models.load import explain
+from spiral_cli.models.load import BY_FLAG, explain
 from spiral_cli.models.names import fresh_names
 from spiral_cli.packed.container import Packed, to_bytes
 from spiral_cli.run import write_bytes
@@ -83,8 +83,7 @@ def unpack_model(packed: Packed, name: str) -> keras.Model:
         model = built(packed.model)
         weights, variables = by_path(model.weights), by_path(model.variables)
     except Exception as error:  # whatever a configuration of any origin makes Keras raise
-        reason = explain(error, "in plugins, or by spiral unpack --plugin")
-        raise MissingError(f"the model in {name} cannot be built: {reason}") from error
+        raise MissingError(f"the model in {name} cannot be built: {explain(error, BY_FLAG)}") from error
     wanted = {path: (array.shape, array.dtype.name) for path, array in packed.arrays.items()}
     least, most = ({path: (tuple(one.shape), one.dtype) for path, one in of.items()} for of in (weights, variables))
     if not least.items() <= wanted.items() <= most.items():  # older files hold the seeds of dropout, too

@@ -6,6 +6,7 @@ import gzip
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -127,6 +128,23 @@ def test_a_packed_file_has_the_operations_of_its_model(files, tmp_path):
     write_packed(tmp_path / "tiny.spiral", keras.models.load_model(files["tiny.keras"]))
     [row] = benchmark([tmp_path / "tiny.spiral"], Asked(batch=1, rounds=1), Control())["contenders"]
     assert row["status"] == "ok" and row["flops"] == 2 * 27 * 16
+
+
+def test_classes_of_the_files_own_are_found_in_the_modules_that_are_named(tmp_path, monkeypatch):
+    (tmp_path / "halved_sums.py").write_text(
+        "import keras\n\n\n@keras.saving.register_keras_serializable('halved')\nclass Halved(keras.layers.Dense):\n"
+        "    def call(self, inputs):\n        return super().call(inputs) / 2\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import halved_sums
+
+    keras.Sequential([layers.Input((4,)), halved_sums.Halved(3)]).save("own.keras")
+    asked = Asked(batch=1, rounds=3)
+    [refused] = benchmark([Path("own.keras")], asked, Control())["contenders"]
+    assert "'Halved', which is not known" in refused["reason"] and "--plugin" in refused["reason"]
+    [row] = benchmark([Path("own.keras")], replace(asked, plugins=("halved_sums",)), Control())["contenders"]
+    assert row["status"] == "ok" and row["parameters"] == 15
 
 
 def test_a_process_that_ends_is_a_failure_of_its_file_alone(files):
