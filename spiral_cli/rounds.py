@@ -42,7 +42,9 @@ def run_rounds(bench: Workbench, *, listen: Listener, control: Control) -> list[
 
 def ended_early(rows: Sequence[Row], asked: float, max_drop: float) -> str:
     """Return why the spiral ends above the density that its schedule asked for."""
-    reached = 1.0 - accepted_density(rows)
+    last = next(row for row in reversed(rows) if row["accepted"])
+    # A target is of the recipe's measure, as FLOPs of channels; of weights, numbers of layers may lead elsewhere.
+    reached = 1.0 - last["target_density"] if "left" in last else last["sparsity"]
     return (
         f"the schedule's sparsity of {asked:g} cost more than max_drop {max_drop:g}; the spiral ends at "
         f"{reached:.4g}. More train.epochs or prune.schedule.rounds, or a larger guard.max_drop, may reach further"

@@ -185,6 +185,19 @@ def test_numbers_of_layers_that_end_elsewhere_than_the_schedule_are_pointed_out(
     assert f"ends at a sparsity of about {report['selected']['sparsity']:.4f} in all: the schedule's 0.8" in said[0]
 
 
+def test_numbers_of_layers_that_end_early_say_what_is_reached_and_not_what_was_aimed_at(folder):
+    heard: list[Event] = []
+    recipe = write_recipe(
+        folder,
+        prune={"allocation": {"*": 0.99}, "schedule": [0.5, 0.9995]},
+        guard={"patience": 1},
+    )
+    report, _ = run(recipe, listen=heard.append)
+    assert [row["accepted"] for row in report["rounds"]] == [True, False]
+    [said] = [event.text for event in heard if isinstance(event, Notice) and "cost more than max_drop" in event.text]
+    assert f"ends at {report['rounds'][0]['sparsity']:.4g}." in said
+
+
 def test_blocks_that_come_no_nearer_to_the_schedule_are_pointed_out(folder):
     heard: list[Event] = []
     # Of the three layers, (64, 300), (300, 100) and (100, 3), the last is one block and stays.
