@@ -72,7 +72,7 @@ def calls(model: Any, shapes: Sequence[Shape] | None = None) -> list[Call]:
         own = [tuple(tensor.shape[1:]) for tensor in graph.inputs]
         dtypes = [tensor.dtype for tensor in graph.inputs]
     else:
-        own = list(_built_for(model))
+        own = list(built_for(model))
         dtypes = ["float32"] * len(own)
     known = [tuple(UNKNOWN if length is None else length for length in shape) for shape in shapes or own]
     inputs = [KerasTensor((1, *shape), dtype) for shape, dtype in zip(known, dtypes, strict=True)]
@@ -144,7 +144,7 @@ def _tensors(structure: Any) -> Iterator[Any]:
     return (leaf for leaf in tree.flatten(structure) if isinstance(leaf, KerasTensor))
 
 
-def _built_for(model: Any) -> list[Shape]:
+def built_for(model: Any) -> list[Shape]:
     """Return the input shapes a subclassed model was built with, without the batch; empty if it does not say."""
     from keras import tree
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from spiral_cli.flops import total_flops
+from spiral_cli.flops import built_for, total_flops
 from spiral_cli.models.flat import flat
 from spiral_cli.models.load import load_model
 from spiral_cli.registry import runtimes
@@ -31,13 +31,20 @@ def session(model: keras.Model, threads: int) -> Session:
     def run(inputs: Sequence[np.ndarray]) -> Arrays:
         return tuple(output.numpy() for output in call(*map(tf.constant, inputs)))
 
-    inputs = tuple(Input(tuple(one.shape[1:]), one.dtype) for one in getattr(model, "inputs", None) or ())
     runtime = f"keras {keras.__version__}, tensorflow {tf.__version__}"
     return Session(
         runtime,
         threads,
         run,
         lambda: [weight.numpy() for weight in model.weights],
-        inputs,
+        inputs_of(model),
         flops=lambda shapes: total_flops(model, shapes),
     )
+
+
+def inputs_of(model: keras.Model) -> tuple[Input, ...]:
+    """Return what a model takes: a subclassed one, which declares nothing, floats of the shape it was built for."""
+    if declared := getattr(model, "inputs", None):
+        return tuple(Input(tuple(one.shape[1:]), one.dtype) for one in declared)
+    shapes = built_for(model)
+    return (Input(shapes[0], "float32"),) if len(shapes) == 1 else ()

@@ -27,6 +27,7 @@ from spiral_cli.console.benchmark import benchmark_text
 from spiral_cli.errors import InterruptedRun, MissingError, UsageError
 from spiral_cli.packed.model_file import write_packed
 from spiral_cli.run import RunFolder
+from spiral_cli.runtimes.session import Input, open_model
 from spiral_cli.training.control import Control
 
 layers = keras.layers
@@ -163,6 +164,29 @@ def test_a_stop_that_was_asked_for_is_taken_between_turns(files):
     asked = iter([False] * 3)  # before the file is opened, at its warm-up and its first turn
     with pytest.raises(InterruptedRun):
         benchmark([files["tiny.tflite"]], Asked(batch=1, rounds=1000), Control(lambda: next(asked, True)))
+
+
+@keras.saving.register_keras_serializable("benchmarked")
+class Subclassed(keras.Model):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.inner = layers.Dense(3)
+
+    def call(self, x):
+        return self.inner(x)
+
+
+@pytest.mark.parametrize("name", ["it.keras", "it.spiral"])
+def test_a_subclassed_model_is_fed_what_it_was_built_for(name, tmp_path):
+    model = Subclassed()
+    model(np.ones((2, 5, 4), np.float32))
+    model.save(tmp_path / "it.keras")
+    write_packed(tmp_path / "it.spiral", model)
+    session = open_model(tmp_path / name, 1)
+    assert session.inputs == (Input((5, 4), "float32"),)
+    assert session.flops is not None and session.flops([(5, 4)]) == 2 * 12 * 5 + 15
+    [found] = session.run([np.ones((2, 5, 4), np.float32)])
+    np.testing.assert_array_equal(found, model(np.ones((2, 5, 4), np.float32)))
 
 
 def test_a_length_that_is_open_is_filled(tmp_path):
