@@ -31,14 +31,15 @@ def verdict(report: Mapping[str, Any]) -> str:
 
 
 def achieved(report: Mapping[str, Any]) -> str:
-    """Return what the chosen student keeps of weights and of the monitored metric on test."""
+    """Return what the chosen student keeps of prunable weights, which density counts, and of its metric on test."""
     chosen, monitor = report["selected"], report["monitor"]
     teacher, student = (one["metrics"]["test"][monitor] for one in (report["teacher"], chosen))
     lost = drop(teacher, student, monitor_mode(monitor, report["recipe"]["guard"]["mode"]))
     compared = "the same as its teacher" if lost == 0 else f"{number(abs(lost))} {'worse' if lost > 0 else 'better'}"
     than = "" if lost == 0 else " than its teacher"
     name = monitor.replace("_", " ")
-    return f"{percent(chosen['density'])} of the weights and a test {name} of {number(student)}, {compared}{than}"
+    kept = f"{percent(chosen['density'])} of the prunable weights"
+    return f"{kept} and a test {name} of {number(student)}, {compared}{than}"
 
 
 def asked(recipe: Mapping[str, Any]) -> dict[str, str]:

@@ -22,13 +22,13 @@ from spiral_cli.run import Ledger, RunFolder
 
 WORST = row(1, 0.005, 0.7, accepted=False)
 STATES = {
-    "ok": ({}, "The student keeps 22 % of the weights and a test accuracy of 0.9500, 0.0100 worse than its teacher; "),
+    "ok": ({}, "The student keeps 22 % of the prunable weights and a test accuracy of 0.9500, 0.0100 worse "),
     "as good": ({"selected": selected(ROWS[-1], test=0.96)}, "accuracy of 0.9600, the same as its teacher; "),
     "budget not met": (
         {"rows": [WORST], "selected": selected(WORST, test=0.71), "status": "budget_not_met"},
-        "No student stayed within max_drop 0.02 of its teacher: the nearest keeps 0.5 % of the weights and a test",
+        "No student stayed within max_drop 0.02 of its teacher: the nearest keeps 0.5 % of the prunable weights and",
     ),
-    "out of time": ({"status": "time_limit"}, "The time was up early; the student keeps 22 % of the weights"),
+    "out of time": ({"status": "time_limit"}, "The time was up early; the student keeps 22 % of the prunable weights"),
     "out of time, none within": (
         {"rows": [WORST], "selected": selected(WORST, test=0.71), "status": "time_limit"},
         "The time was up early; no student stayed within max_drop 0.02",
@@ -37,8 +37,8 @@ STATES = {
         {"rows": [], "selected": None, "artifacts": [], "status": "time_limit"},
         "No round was finished, so there is no student yet.",
     ),
-    "a failed export": ({"artifacts": [ARTIFACT, FAILED]}, "The student keeps 22 % of the weights"),
-    "only failed exports": ({"artifacts": [FAILED]}, "The student keeps 22 % of the weights"),
+    "a failed export": ({"artifacts": [ARTIFACT, FAILED]}, "The student keeps 22 % of the prunable weights"),
+    "only failed exports": ({"artifacts": [FAILED]}, "The student keeps 22 % of the prunable weights"),
 }
 
 
