@@ -266,12 +266,19 @@ def densities(figure: go.Figure, values: Sequence[float]) -> go.Figure:
 
 
 def ticks(values: Sequence[float]) -> dict[str, list[Any]]:
-    """Return ticks of a logarithmic axis, fewer of every power of ten the more of these there are."""
+    """Return ticks of a logarithmic axis, fewer of every power of ten the more of these there are.
+
+    Where the values lie so close that at most one is among them, the least and the largest value are ticks instead.
+    """
     known = [value for value in values if value > 0] or [1.0]
-    low, high = math.floor(math.log10(min(known))), math.ceil(math.log10(max(known)))
+    least, most = min(known), max(known)
+    low, high = math.floor(math.log10(least)), math.ceil(math.log10(most))
     steps = next((steps for decades, steps in STEPS.items() if high - low <= decades), (1,))
     places = [step * 10.0**power for power in range(low, high + 1) for step in steps]
-    return {"tickvals": places, "ticktext": [f"{place:g}" for place in places]}
+    if sum(least <= place <= most for place in places) < 2:
+        places = [least, most]
+    named = {f"{place:.4g}": place for place in places}
+    return {"tickvals": list(named.values()), "ticktext": list(named)}
 
 
 def listed(figure: go.Figure, names: Sequence[str]) -> go.Figure:

@@ -15,6 +15,7 @@ import pytest
 from made import ARTIFACT, FAILED, RECIPE, ROWS, details, report, row, selected, write_run
 
 from spiral_cli.errors import MissingError, RunMismatchError
+from spiral_cli.report.figures import ticks
 from spiral_cli.report.page import rebuild, write_page
 from spiral_cli.report.read import read_run
 from spiral_cli.report.verdict import asked
@@ -140,6 +141,21 @@ def test_plots_hold_the_numbers_of_the_report(tmp_path):
     assert [one["line"]["dash"] for one in curves[::3]] == ["solid", "dot", "solid"]
     assert curves[2]["y"] == [1.5, 0.75, 0.5]
     assert [one["name"] for one in figure(run, "teacher")["data"]] == ["training", "validation"]
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ([0.63, 0.3999], ["0.3999", "0.63"]),  # 0.5 alone lies between them
+        ([0.4010, 0.39992], ["0.3999", "0.401"]),
+        ([0.03, 0.03], ["0.03"]),
+        ([0.6, 0.05], ["0.01", "0.03", "0.1", "0.3", "1", "3"]),
+    ],
+)
+def test_a_logarithmic_axis_has_ticks_however_close_its_values_lie(values, told):
+    found = ticks(values)
+    assert found["ticktext"] == told
+    assert sum(min(values) <= place <= max(values) for place in found["tickvals"]) >= min(2, len(set(values)))
 
 
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=alert(1)>&amp;\"'"
