@@ -11,6 +11,7 @@ from typing import Any
 from spiral_cli.pruning.patterns import matches, refuse_unmatched, spellings
 
 NORMALISATION = re.compile(r"norm(ali[sz]ation)?(_?v\d)?$")
+SLOPES = "pre_lu"
 POSITION = re.compile(r"(?<![a-z])pos(ition(al|s)?)?_?(emb|enc|bias|table)")
 
 
@@ -46,7 +47,7 @@ def find_prunable(
     """Return what may be pruned in ``model`` and what not.
 
     Prunable is every trainable float variable of rank 2 or more in any layer, nested and custom
-    ones too, except normalisation and positions. A variable shared by layers counts once.
+    ones too, except normalisation, slopes of PReLU and positions. A variable shared by layers counts once.
 
     Args:
         model: a built Keras model.
@@ -142,6 +143,8 @@ def _unable(name: str, owner: Any, variable: Any) -> str | None:
     kinds = [_snake(kind.__name__) for kind in type(owner).__mro__]
     if any(NORMALISATION.search(kind) for kind in kinds):
         return "normalisation: its scales and shifts are few and each matters"
+    if SLOPES in kinds:
+        return "slopes of an activation: they are few, and zero is one of them"
     if not variable.trainable:
         return "frozen: the layer is not trained"
     rank = len(variable.shape)

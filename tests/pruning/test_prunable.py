@@ -80,6 +80,13 @@ def test_norms_biases_and_frozen_layers_are_skipped_with_their_reason():
     assert "rank 1" in reasons["last", "bias"]
 
 
+def test_slopes_of_an_activation_are_skipped_whatever_their_rank():
+    for shared in (None, (1, 2)):
+        prunable, skipped = find_prunable(built(layers.PReLU(shared_axes=shared), (4, 4, 3)))
+        assert not prunable
+        assert [one.reason.split(":")[0] for one in skipped] == ["slopes of an activation"]
+
+
 @keras.saving.register_keras_serializable("test")
 class Mixer(layers.Layer):
     """A layer of one's own with two matrices and a position table."""
