@@ -92,7 +92,8 @@ def files_of(target: Path, preprocessing: Path | None) -> tuple[Path, Path]:
     model = run.student if run.recipe.is_file() else target
     if not model.exists():
         raise MissingError(f"there is no model {model}; name a finished run, or an exported file")
-    places = [preprocessing] if preprocessing else [run.preprocessing, *near(model, run.preprocessing.name)]
+    inside = [run.preprocessing] if target.is_dir() else []
+    places = [preprocessing] if preprocessing else [*inside, *near(model, run.preprocessing.name)]
     found = next((place for place in places if place.is_file()), None)
     if found is None:
         raise MissingError(

@@ -132,6 +132,16 @@ def test_utterances(tmp_path):
     assert sum(right) >= 6
 
 
+def test_a_file_alone_is_told_where_its_preprocessing_was_looked_for(tmp_path):
+    alone = tmp_path / "exports" / "student.tflite"
+    alone.parent.mkdir()
+    alone.write_bytes(b"")
+    with pytest.raises(MissingError) as refused:
+        files_of(alone, None)
+    said = f"there is no {alone.parent / 'preprocessing.json'} or {tmp_path / 'preprocessing.json'}; give "
+    assert str(refused.value).startswith(said)
+
+
 def test_a_recipe_of_other_kinds_says_what_fits(tmp_path):
     path = tmp_path / "spiral.yaml"
     values = {
