@@ -97,10 +97,12 @@ def test_sums_do_not_depend_on_how_many_steps_a_call_takes(jit):
     assert len(seen) == 1
 
 
-def test_state_restores_every_bit_and_reset_forgets_the_optimizer():
+@pytest.mark.parametrize("expand", [1, 3])
+def test_state_restores_every_bit_and_reset_forgets_the_optimizer(expand):
     model = small_model()
-    program = make_program(model)
+    program = make_program(model, expand=expand)
     start = [v.numpy() for v in model.variables]
+    program.reset(start, seed=1)
     run_epoch(program)
     middle = program.state()
     run_epoch(program, 1)
