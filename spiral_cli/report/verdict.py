@@ -9,6 +9,9 @@ from spiral_cli.console.texts import counted, number, percent
 from spiral_cli.guard import drop, monitor_mode
 from spiral_cli.report.read import UNFINISHED
 
+# Where a round begins, if it does not go on from the last.
+START = {"rewind": " from the dense student's weights", "fresh": " from fresh weights"}
+
 
 def verdict(report: Mapping[str, Any]) -> str:
     """Return the outcome of a run as one sentence.
@@ -42,6 +45,11 @@ def achieved(report: Mapping[str, Any]) -> str:
     return f"{kept} and a test {name} of {number(student)}, {compared}{than}"
 
 
+def expanded(times: int) -> str:
+    """Return how kernels are trained, where not as they are."""
+    return f", kernels expanded {times} times" if times > 1 else ""
+
+
 def asked(recipe: Mapping[str, Any]) -> dict[str, str]:
     """Return the choices of a recipe that a person looks for first, in words."""
     data, teacher, student, prune = (recipe[key] for key in ("data", "teacher", "student", "prune"))
@@ -58,8 +66,8 @@ def asked(recipe: Mapping[str, Any]) -> dict[str, str]:
         "Schedule": f"{schedule(prune['schedule'])}{budget(prune.get('budget'))}",
         "Distil": f"{distill['loss']} on outputs{features}, temperature {distill['temperature']:g}, "
         f"alpha {distill['alpha']:g}, from the {distill['teacher']} teacher",
-        "Train": f"{counted(train['epochs'], 'epoch')} a round, {train['optimizer']}, "
-        f"learning rate {train['learning_rate']:g}, batches of {train['batch_size']}",
+        "Train": f"{counted(train['epochs'], 'epoch')} a round{START.get(prune['weights'], '')}, {train['optimizer']}, "
+        f"learning rate {train['learning_rate']:g}, batches of {train['batch_size']}{expanded(train.get('expand', 1))}",
         "Budget": f"{guard['monitor']} within {guard['max_drop']:g} of the teacher, "
         f"{counted(guard['patience'], 'failed try', 'failed tries')} in a row end it",
         "Select": recipe["select"],

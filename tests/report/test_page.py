@@ -213,6 +213,10 @@ def test_what_is_left_of_channels_is_in_the_table(tmp_path):
         ),
         ("student: {model: lenet5}", ["Student lenet5"]),
         ("distill: {features: [{teacher: a, student: b}]}", ["kl on outputs, and 1 layer, temperature 2"]),
+        (
+            "prune: {granularity: channel, weights: fresh}\ntrain: {expand: 4}",
+            ["a round from fresh weights, adam", "batches of 128, kernels expanded 4 times"],
+        ),
         ("export: [keras, litert]", ["Export keras, litert"]),
     ],
 )
