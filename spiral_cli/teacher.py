@@ -110,8 +110,9 @@ def _train(
 ) -> Trained:
     settings = recipe.teacher
     head = task.head(model, settings.output)
-    stage = make_stage(task, settings, settings.epochs, kind="teacher", title="teacher", key=(recipe.seed, 0))
-    program = teacher_program(task, model, head, settings, recipe.precision)
+    seen = task if settings.augment else task.unaugmented()
+    stage = make_stage(seen, settings, settings.epochs, kind="teacher", title="teacher", key=(recipe.seed, 0))
+    program = teacher_program(seen, model, head, settings, recipe.precision)
     evaluator = Evaluator(task, model, head)
     with Writer() as writer:
         return train_stage(

@@ -52,6 +52,9 @@ class Teacher(Section):
         default_factory=lambda known: 0 if known.get("path") else 15,
         description="epochs of training, 15 by default; 0, the default with path, uses the weights as they are",
     )
+    augment: bool = Field(
+        default=True, description="train it on the views of data.augment; false: on the images as they are"
+    )
     batch_size: Positive = 128
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: Annotated[float, Field(gt=0.0)] = 0.001

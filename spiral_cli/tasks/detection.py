@@ -19,12 +19,12 @@ from spiral_cli.data.boxes import load_boxes
 from spiral_cli.data.image_files import decode, look, read_image
 from spiral_cli.data.load import streamed
 from spiral_cli.data.picture import data_uri
-from spiral_cli.data.pipeline import Inputs
 from spiral_cli.data.preprocessing import model_inputs
 from spiral_cli.data.stream import Images, in_memory_bytes, reader
 from spiral_cli.data.stretched import Rows, Stretched
 from spiral_cli.errors import UsageError
 from spiral_cli.recipe.schema import Recipe
+from spiral_cli.tasks.augmented import Augmented
 from spiral_cli.tasks.classification import refuse_other_precision
 from spiral_cli.tasks.detector import AT_A_HALF, Found, Head, Said, shared, truth_of
 from spiral_cli.tasks.drawing import outlined
@@ -45,7 +45,7 @@ TRUTH, TEACHER, STUDENT = "#ffffff", "#3b82f6", "#f59e0b"
     class_metric="AP50",
     metrics=("ap50", "map", "loss"),
 )
-class Detection(PlainTask):
+class Detection(Augmented, PlainTask):
     """Say which objects an image shows, and where.
 
     Training images are augmented ahead, each `data.views` times with its boxes, so every view has labels of its
@@ -73,19 +73,9 @@ class Detection(PlainTask):
         """Places, and classes with the four numbers of a box."""
         return count(self._strides, self.shape), len(self.preprocessing.classes) + 4
 
-    @property
-    def views(self) -> int:
-        """How many augmented copies of each training image there are; 1 without augmentation."""
-        return self.recipe.data.views if self.recipe.data.augment else 1
-
-    @property
-    def train_inputs(self) -> Inputs:
-        """Stored training rows (views · n, height, width, channels), one view after the other, in memory or not."""
-        return self._train[0]
-
     @cached_property
-    def _train(self) -> tuple[Images, np.ndarray]:
-        """Training rows with their boxes, of every view."""
+    def seen(self) -> tuple[Images, np.ndarray]:
+        """Training images with their boxes, of every view."""
         train, settings = self.dataset.train, self.recipe.data
         if not settings.augment:
             return train.x, train.y
@@ -97,7 +87,7 @@ class Detection(PlainTask):
 
     def labels(self, split: Split, head: Head) -> np.ndarray:
         """Return boxes (n, most, 5) float32; of train those of every view, as these differ."""
-        return self._train[1] if split is self.dataset.train else split.y
+        return self.seen[1] if split is self.dataset.train else split.y
 
     def head(self, model: keras.Model, declared: str = "auto") -> Head:
         """Find out how to read ``model``: its outputs must fit the classes, its places the input and other models.

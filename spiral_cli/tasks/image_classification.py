@@ -21,6 +21,7 @@ from spiral_cli.data.preprocessing import few
 from spiral_cli.data.stream import in_memory_bytes
 from spiral_cli.models.application import application
 from spiral_cli.recipe.schema import Recipe, Student, Teacher
+from spiral_cli.tasks.augmented import Augmented
 from spiral_cli.tasks.classification import Head
 from spiral_cli.tasks.classifier import Classifier
 from spiral_cli.tasks.suspects import suspects
@@ -35,7 +36,7 @@ SUSPECT_SAMPLE = 1000
     augments=True,
     metrics=("accuracy", "balanced_accuracy", "f1", "loss", "exact_match"),
 )
-class ImageClassification(Classifier):
+class ImageClassification(Augmented, Classifier):
     """Say which class, or which labels, an image shows."""
 
     preprocessing: Pixels
@@ -82,21 +83,16 @@ class ImageClassification(Classifier):
         low, high = stored_range(split.x.dtype, self.preprocessing.scale)
         return [{"kind": "image", "source": data_uri(image, low, high)} for image in split.x[rows]]
 
-    @property
-    def views(self) -> int:
-        """How many augmented copies of each training image there are; 1 without augmentation."""
-        return self.recipe.data.views if self.recipe.data.augment else 1
-
     @cached_property
-    def train_inputs(self) -> Inputs:
-        """Stored training inputs (views · n, height, width, channels), one view after the other, in memory or not."""
-        x, settings = self.dataset.train.x, self.recipe.data
+    def seen(self) -> tuple[Inputs, np.ndarray]:
+        """Training images with their labels, which are those of every view."""
+        train, settings = self.dataset.train, self.recipe.data
         if not settings.augment:
-            return x
+            return train.x, train.y
         from spiral_cli.data.augmentation import augmenter
 
-        views = Views(x, self.views, augmenter(settings.augment, x, self.recipe.seed, settings.scale))
+        views = Views(train.x, self.views, augmenter(settings.augment, train.x, self.recipe.seed, settings.scale))
         # Of views that nothing is cached for most are never seen: they are not made ahead.
-        if self.recipe.distill.targets == "online" or streamed(settings, in_memory_bytes(x) + views.nbytes):
-            return views
-        return materialised(views)
+        if self.recipe.distill.targets == "online" or streamed(settings, in_memory_bytes(train.x) + views.nbytes):
+            return views, train.y
+        return materialised(views), train.y

@@ -117,6 +117,10 @@ class PlainTask(ABC):
         """How many augmented copies of each training example there are: one."""
         return 1
 
+    def unaugmented(self) -> Any:
+        """Return the task itself: nothing is augmented."""
+        return self
+
     @property
     def train_inputs(self) -> Inputs:
         """Stored training rows (views · n, …), one view after the other, in memory or not."""

@@ -46,6 +46,9 @@ class Task(Protocol):
     def train_lengths(self) -> np.ndarray | None:
         """How much of each part of a training row is not padding, as `Split.lengths`, or such of every view."""
 
+    def unaugmented(self) -> Task:
+        """Return the task without `data.augment`: every training image as it is."""
+
     def build_model(self, spec: Teacher | Student) -> keras.Model:
         """Return the model ``spec`` names, loaded or new."""
 

@@ -107,6 +107,23 @@ def test_multi_label(tmp_path):
     assert "exact_match" in report["selected"]["metrics"]["test"]
 
 
+def test_a_teacher_may_see_the_images_as_they_are_and_its_students_views_of_them(folder):
+    short, views = {"model": "mlp", "epochs": 2, "batch_size": 32}, {"augment": [{"crop": 2}], "views": 3}
+
+    def trained(name: str, data: dict, **teacher) -> list[list[np.ndarray]]:
+        recipe = write_recipe(folder, data=data, teacher={**short, **teacher}, guard={"max_drop": 1.0})
+        _, files = run(recipe, name)
+        return [[w.numpy() for w in keras.models.load_model(file).weights] for file in (files.teacher, files.student)]
+
+    def same(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
+        return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+    plain, plain_student = trained("plain", {})
+    kept, kept_student = trained("kept", views, augment=False)
+    assert same(kept, plain) and not same(kept_student, plain_student)
+    assert not same(trained("seen", views)[0], plain)
+
+
 def test_frozen_layers_and_inference_batch_norm_stay_as_they_are(folder):
     model = fitted(small(), Y, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     model.get_layer("conv").trainable = False

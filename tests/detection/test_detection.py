@@ -193,6 +193,15 @@ def test_images_without_augmentation_are_their_own_view(folder):
     assert task.views == 1 and task.train_inputs is task.dataset.train.x
 
 
+def test_a_task_and_the_same_without_augmentation_are_apart(folder):
+    task = Detection(recipe(folder))
+    rows, boxes = len(task.train_inputs), task.dataset.train.y
+    plain = task.unaugmented()
+    assert plain.views == 1 and plain.train_inputs is task.dataset.train.x
+    np.testing.assert_array_equal(plain.labels(task.dataset.train, None), boxes)
+    assert task.views == 2 and len(task.train_inputs) == rows == len(task.labels(task.dataset.train, None))
+
+
 @pytest.mark.parametrize("size", [(64, 64), (40, 56), (50, 70)])
 def test_the_built_in_model_answers_on_one_grid_of_any_size(size):
     model = detector_small((*size, 3), 6)
