@@ -40,9 +40,14 @@ def code_learned(coder: Coder, size: int, count: int, values: np.ndarray | None)
     Args:
         size: of the alphabet.
         values: (count,) when encoding.
+
+    Raises:
+        ValueError: the alphabet is empty, as no encoder writes it.
     """
     if size == 1 or count == 0:
         return np.zeros(count, np.int32)
+    if size == 0:
+        raise ValueError(f"it says {count} numbers out of none")
     seen = np.full(size, prior(size))
     coded = np.empty(count, np.int32)
     start = 0
