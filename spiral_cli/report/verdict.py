@@ -7,6 +7,7 @@ from typing import Any
 
 from spiral_cli.console.texts import counted, number, percent
 from spiral_cli.guard import drop, monitor_mode
+from spiral_cli.recipe.augment import name_and_value
 from spiral_cli.report.read import UNFINISHED
 
 # Where a round begins, if it does not go on from the last.
@@ -45,6 +46,21 @@ def achieved(report: Mapping[str, Any]) -> str:
     return f"{kept} and a test {name} of {number(student)}, {compared}{than}"
 
 
+def augmented(data: Mapping[str, Any]) -> str:
+    """Return how training images are augmented, where they are."""
+    entries = [name_and_value(entry) for entry in data.get("augment", [])]
+    said = [name if value is None else f"{name} {value:g}" for name, value in entries]
+    return f", seen in {data['views']} views by {', '.join(said)}" if said else ""
+
+
+def trained(teacher: Mapping[str, Any], data: Mapping[str, Any]) -> str:
+    """Return how a teacher was trained, if at all."""
+    if not teacher["epochs"]:
+        return "as it is"
+    plain = ", on the images as they are" if data.get("augment") and not teacher.get("augment", True) else ""
+    return f"{counted(teacher['epochs'], 'epoch')}{plain}"
+
+
 def expanded(times: int) -> str:
     """Return how kernels are trained, where not as they are."""
     return f", kernels expanded {times} times" if times > 1 else ""
@@ -59,8 +75,8 @@ def asked(recipe: Mapping[str, Any]) -> dict[str, str]:
     features = f", and {counted(len(distill['features']), 'layer')}" if distill["features"] else ""
     return {
         "Task": recipe["task"].replace("_", " "),
-        "Data": data.get("format") or data.get("builder") or "-",
-        "Teacher": f"{source(teacher)}, {counted(teacher['epochs'], 'epoch') if teacher['epochs'] else 'as it is'}",
+        "Data": f"{data.get('format') or data.get('builder') or '-'}{augmented(data)}",
+        "Teacher": f"{source(teacher)}, {trained(teacher, data)}",
         "Student": "a copy of the teacher" if source(student) == "same" else source(student),
         "Prune": f"{prune['criterion']}, {granularity(prune['granularity'])}, {allocation(prune['allocation'])}",
         "Schedule": f"{schedule(prune['schedule'])}{budget(prune.get('budget'))}",

@@ -227,6 +227,18 @@ def test_what_was_asked_is_said_as_a_person_would(settings, words, tmp_path):
         assert word in text
 
 
+@pytest.mark.parametrize(
+    ("augment", "words"),
+    [("false", "mlp, 3 epochs, on the images as they are"), ("true", "mlp, 3 epochs")],
+)
+def test_who_saw_the_augmented_images_is_said(augment, words, tmp_path):
+    views = RECIPE.replace("format: digits", "format: digits, augment: [flip, {crop: 1}]")
+    text = views.replace("epochs: 3", f"epochs: 3, augment: {augment}")
+    said = asked(report(tmp_path, text)["recipe"])
+    assert said["Data"] == "digits, seen in 8 views by flip, crop 1"
+    assert said["Teacher"] == words
+
+
 def test_an_unfinished_run_shows_its_ledger(tmp_path):
     run = write_run(tmp_path / "run", None, None)
     told = rebuild(run)
